@@ -1,0 +1,227 @@
+"""The settings of a node, and what makes them impossible. Default < file < environment < flag."""
+
+import ipaddress
+import os
+import socket
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from croncord.errors import ConfigError
+
+HTTP_PORT = 8470
+RAFT_PORT = 8471
+SECRET_CHARACTERS_MIN = 16
+
+
+class Peer(msgspec.Struct, frozen=True):
+    """A member of a fixed initial group."""
+
+    name: str
+    raft: str
+    http: str
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything `croncord serve` can be told."""
+
+    name: str
+    data_dir: Path
+    http: str = f"127.0.0.1:{HTTP_PORT}"
+    raft: str = f"127.0.0.1:{RAFT_PORT}"
+    advertise_http: str = ""
+    advertise_raft: str = ""
+    peer: tuple[str, ...] = ()
+    """NAME=RAFT_ADDR,HTTP_URL of every member of the initial group, this node included."""
+    join: tuple[str, ...] = ()
+    secret_file: Path | None = None
+    bootstrap_token_file: Path | None = None
+    role: Literal["auto", "voter", "observer"] = "auto"
+    label: tuple[str, ...] = ()
+    max_runs: int = 0
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["text", "json"] = "text"
+
+    @property
+    def peers(self) -> tuple[Peer, ...]:
+        """The fixed initial group; empty for a cluster of one."""
+        return tuple(parse_peer(text) for text in self.peer)
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Labels of this node."""
+        return dict(split_pair(text, "label") for text in self.label)
+
+    @property
+    def http_url(self) -> str:
+        """Where other nodes and browsers reach this node."""
+        mine = next((peer for peer in self.peers if peer.name == self.name), None)
+        if self.advertise_http:
+            return self.advertise_http.rstrip("/")
+        return mine.http if mine else f"http://{self.http}"
+
+    @property
+    def raft_address(self) -> str:
+        """Where other nodes reach this node's Raft port."""
+        mine = next((peer for peer in self.peers if peer.name == self.name), None)
+        if self.advertise_raft:
+            return self.advertise_raft
+        return mine.raft if mine else self.raft
+
+
+def default_data_dir(environment: Mapping[str, str]) -> Path:
+    """Return the state directory of whoever runs the program."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/croncord")
+    home = environment.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(home) / "croncord"
+
+
+def load_settings(
+    flags: Mapping[str, Any], environment: Mapping[str, str], config_file: Path | None
+) -> Settings:
+    """Merge the sources and check the result. Raises ConfigError naming the setting."""
+    merged: dict[str, Any] = {
+        "name": socket.gethostname(),
+        "data_dir": str(default_data_dir(environment)),
+    }
+    merged |= _from_file(config_file)
+    merged |= _from_environment(environment)
+    merged |= {key: value for key, value in flags.items() if value is not None}
+    try:
+        settings = msgspec.convert(merged, Settings, strict=False, dec_hook=_path)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"settings: {error}") from None
+    check(settings)
+    return settings
+
+
+def _path(kind: type, value: Any) -> Any:
+    if kind is Path or isinstance(value, Path):
+        return Path(value)
+    raise NotImplementedError(f"{kind} cannot be read from a setting")
+
+
+def _from_file(config_file: Path | None) -> dict[str, Any]:
+    if config_file is None:
+        return {}
+    try:
+        found = tomllib.loads(config_file.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{config_file}: {error}") from None
+    named = {key.replace("-", "_"): value for key, value in found.items()}
+    unknown = sorted(named.keys() - set(Settings.__struct_fields__))
+    if unknown:
+        raise ConfigError(
+            f"{config_file}: unknown setting {unknown[0]!r}",
+            hint=f"The settings are {', '.join(Settings.__struct_fields__)}.",
+        )
+    return named
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for field in Settings.__struct_fields__:
+        value = environment.get(f"CRONCORD_{field.upper()}")
+        if value is not None:
+            found[field] = value.split() if field in ("peer", "join", "label") else value
+    return found
+
+
+def parse_peer(text: str) -> Peer:
+    """Read NAME=RAFT_ADDR,HTTP_URL."""
+    name, address = split_pair(text, "peer")
+    raft, comma, http = address.partition(",")
+    if not comma or not http.startswith(("http://", "https://")):
+        raise ConfigError(
+            f"peer: {text!r} is not NAME=RAFT_ADDR,HTTP_URL",
+            hint="For instance n1=10.0.0.1:8471,http://10.0.0.1:8470",
+        )
+    split_address(raft, "peer")
+    return Peer(name, raft, http.rstrip("/"))
+
+
+def split_pair(text: str, setting: str) -> tuple[str, str]:
+    """Read KEY=VALUE."""
+    key, equals, value = text.partition("=")
+    if not equals or not key or not value:
+        raise ConfigError(f"{setting}: {text!r} is not KEY=VALUE")
+    return key, value
+
+
+def split_address(text: str, setting: str) -> tuple[str, int]:
+    """Read HOST:PORT, with brackets around an IPv6 host."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ConfigError(
+            f"{setting}: {text!r} is not HOST:PORT", hint="For instance 127.0.0.1:8470"
+        )
+    return host.strip("[]"), int(port)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the address. Names other than localhost count as no."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def check(settings: Settings) -> None:
+    """Raise ConfigError for settings that cannot work together."""
+    hosts = {
+        "http": split_address(settings.http, "http")[0],
+        "raft": split_address(settings.raft, "raft")[0],
+    }
+    if settings.http == settings.raft:
+        raise ConfigError(
+            f"http and raft are both {settings.http}", hint="Give each a port of its own."
+        )
+    peers = settings.peers
+    names = [peer.name for peer in peers]
+    if len(set(names)) < len(names):
+        raise ConfigError("peer: a name appears twice", hint="Every member needs its own name.")
+    if peers and settings.name not in names:
+        raise ConfigError(
+            f"name is {settings.name!r}, but the peers are {', '.join(names)}",
+            hint="Name this node like one of the peers, and list it among them too.",
+        )
+    if settings.join:
+        raise ConfigError(
+            "join: this version starts clusters from a fixed group only",
+            hint="Start every node with the same --peer list.",
+        )
+    exposed = sorted(key for key, host in hosts.items() if not is_loopback(host))
+    if settings.secret_file is None and (exposed or len(peers) > 1):
+        why = f"{exposed[0]} is {getattr(settings, exposed[0])}" if exposed else "there are peers"
+        raise ConfigError(
+            f"{why}, and there is no cluster secret",
+            hint="Make one with: head -c 32 /dev/urandom | base64 > secret; chmod 600 secret; "
+            "then start every node with --secret-file secret.",
+        )
+    _ = settings.labels
+    if settings.max_runs < 0:
+        raise ConfigError(f"max_runs is {settings.max_runs}; it is 0 (no limit) or more")
+
+
+def read_secret(path: Path) -> bytes:
+    """Return the cluster secret. Raises ConfigError when it is missing, short or open to others."""
+    try:
+        text = path.read_text(encoding="ascii").strip()
+        mode = path.stat().st_mode
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"secret_file: {path}: {error}") from None
+    if mode & 0o077:
+        raise ConfigError(
+            f"secret_file: {path} can be read by others (mode {mode & 0o777:o})",
+            hint=f"chmod 600 {path}",
+        )
+    if len(text) < SECRET_CHARACTERS_MIN:
+        raise ConfigError(
+            f"secret_file: {path} holds {len(text)} characters; "
+            f"at least {SECRET_CHARACTERS_MIN} are needed"
+        )
+    return text.encode()

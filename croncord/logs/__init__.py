@@ -1,0 +1,1 @@
+"""What runs printed, and the ledger of runs: LMDB stores on every node."""

@@ -1,0 +1,288 @@
+"""The values that the cluster agrees on: jobs, runs, nodes, access. Frozen; changed by replacement.
+
+The field names are those of the API; msgspec checks types and refuses unknown fields. Rules that a
+type cannot say (a schedule that parses, a zone that exists) are in `croncord.validation`.
+Instants are aware UTC with millisecond resolution.
+"""
+
+import base64
+import hashlib
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Literal
+
+import msgspec
+
+from croncord.lifecycle import OPEN_STATES, Reason, RunState, Trigger
+
+SCRIPT_BYTES_MAX = 1024 * 1024
+MEGABYTE = 1024 * 1024
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=r"^[^/\x00-\x1f\x7f]+$")]
+Text = Annotated[str, msgspec.Meta(max_length=4000)]
+Label = Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Variable = Annotated[str, msgspec.Meta(max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+Expression = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+Seconds = Annotated[int, msgspec.Meta(ge=0, le=366 * 86400)]
+PositiveSeconds = Annotated[int, msgspec.Meta(ge=1, le=366 * 86400)]
+
+Strategy = Literal["least_loaded", "spread", "hash", "random"]
+Overlap = Literal["skip", "queue_one", "queue_all", "replace", "allow"]
+Delivery = Literal["at_most_once", "at_least_once"]
+DstPolicy = Literal["cron", "once", "skip", "every"]
+Role = Literal["viewer", "operator", "admin"]
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all agreed values: immutable, named arguments only, unknown fields refused."""
+
+
+class Target(Value, frozen=True, kw_only=True):
+    """Which nodes may run a job, and how one of them is picked."""
+
+    labels: dict[Label, Label] = {}
+    nodes: tuple[Name, ...] = ()
+    strategy: Strategy = "least_loaded"
+    every_node: bool = False
+
+
+class Misfire(Value, frozen=True, kw_only=True):
+    """What becomes of ticks that were due while nothing could launch them."""
+
+    policy: Literal["skip", "run_once", "run_all"] = "run_once"
+    window_seconds: Seconds = 3600
+
+
+class Retries(Value, frozen=True, kw_only=True):
+    """How often a run that failed is tried again, and after how long."""
+
+    count: Annotated[int, msgspec.Meta(ge=0, le=100)] = 0
+    delay_seconds: Seconds = 10
+    backoff: Annotated[float, msgspec.Meta(ge=1, le=10)] = 1.0
+    max_delay_seconds: Seconds = 3600
+    other_node: bool = False
+
+
+class Limits(Value, frozen=True, kw_only=True):
+    """Bounds on what one run may use."""
+
+    log_bytes: Annotated[int, msgspec.Meta(ge=1024, le=1024 * MEGABYTE)] = 16 * MEGABYTE
+
+
+class JobSpec(Value, frozen=True, kw_only=True):
+    """What a person says about a job. Defaults are those of the contract."""
+
+    name: Name
+    script: str
+    schedule: tuple[Expression, ...] = ("@manual",)
+    description: Text = ""
+    owner: Annotated[str, msgspec.Meta(max_length=128)] = ""
+    tags: Annotated[tuple[Label, ...], msgspec.Meta(max_length=50)] = ()
+    timezone: Annotated[str, msgspec.Meta(max_length=64)] = "UTC"
+    dst: DstPolicy = "cron"
+    start_at: datetime | None = None
+    end_at: datetime | None = None
+    jitter_seconds: Annotated[int, msgspec.Meta(ge=0, le=86400)] = 0
+    working_directory: Annotated[str, msgspec.Meta(max_length=4096)] = ""
+    user: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    environment: dict[Variable, Annotated[str, msgspec.Meta(max_length=32768)]] = {}
+    target: Target = Target()
+    overlap: Overlap = "skip"
+    misfire: Misfire = Misfire()
+    delivery: Delivery = "at_most_once"
+    timeout_seconds: PositiveSeconds | None = None
+    kill_grace_seconds: Annotated[int, msgspec.Meta(ge=0, le=3600)] = 10
+    retries: Retries = Retries()
+    limits: Limits = Limits()
+    paused: bool = False
+
+
+class Job(Value, frozen=True, kw_only=True):
+    """A job as the cluster holds it: the spec plus what the cluster adds."""
+
+    id: str
+    version: int
+    spec: JobSpec
+    created_at: datetime
+    updated_at: datetime
+    updated_by: str
+    anchor: datetime
+    """`@every` counts from here; kept over edits that leave the schedule alone."""
+    next_due: datetime | None
+    """Nominal time of the next tick to decide; None when the schedule has ended."""
+
+    @property
+    def name(self) -> str:
+        """The job's name."""
+        return self.spec.name
+
+
+class LogInfo(Value, frozen=True, kw_only=True):
+    """What is known about a run's output, once its node has closed it."""
+
+    bytes: int = 0
+    lines: int = 0
+    truncated_bytes: int = 0
+    sha256: str = ""
+    complete: bool = False
+
+
+class Kill(Value, frozen=True, kw_only=True):
+    """A request to end a run and how far it got."""
+
+    requested_at: datetime
+    by: str
+    grace_seconds: int
+    reason: Reason = Reason.REQUESTED
+    signalled_at: datetime | None = None
+    confirmed_at: datetime | None = None
+    survivors: tuple[int, ...] = ()
+    """Process ids that were still alive when the node gave up."""
+
+
+class Attempt(Value, frozen=True, kw_only=True):
+    """One earlier launch of a run."""
+
+    number: int
+    node: str
+    state: RunState
+    reason: Reason | None = None
+    claimed_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    log: LogInfo = LogInfo()
+    replicas: tuple[str, ...] = ()
+
+
+class Run(Value, frozen=True, kw_only=True):
+    """One row of the launch ledger."""
+
+    id: str
+    job_id: str
+    job: str
+    job_version: int
+    script_sha256: str
+    nominal_time: datetime
+    due_at: datetime
+    """When it may start: the nominal time plus jitter, or after a retry's delay."""
+    trigger: Trigger
+    state: RunState
+    reason: Reason | None = None
+    by: str = ""
+    """Who asked, for manual runs."""
+    environment: dict[str, str] = {}
+    """Additions for this run only."""
+    target: str = ""
+    """The one node this row is for; empty when any matching node will do."""
+    shard_index: int = 0
+    shard_count: int = 1
+    node: str | None = None
+    attempt: int = 1
+    attempts: tuple[Attempt, ...] = ()
+    replicas: tuple[str, ...] = ()
+    """Nodes that keep the output, the executing one first."""
+    fence: int = 0
+    decided_at: datetime
+    assigned_at: datetime | None = None
+    claimed_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    cpu_seconds: float | None = None
+    max_rss_bytes: int | None = None
+    log: LogInfo = LogInfo()
+    kill: Kill | None = None
+    excerpt: str = ""
+    detail: str = ""
+    """A sentence about the outcome, for instance why the script could not be started."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something can still happen to it."""
+        return self.state in OPEN_STATES
+
+    @property
+    def is_active(self) -> bool:
+        """Whether a node has it in hand: running, or assigned and about to start."""
+        return self.is_open and self.node is not None
+
+    @property
+    def is_queued(self) -> bool:
+        """Whether it waits for its turn or for a node."""
+        return self.state is RunState.PENDING and self.node is None
+
+
+class Node(Value, frozen=True, kw_only=True):
+    """A member of the cluster, as agreed."""
+
+    name: Name
+    http: str
+    raft: str
+    role: Literal["voter", "observer"] = "voter"
+    labels: dict[Label, Label] = {}
+    version: str = ""
+    tzdata: str = ""
+    max_runs: int = 0
+    """How many runs at once; 0 means no limit."""
+    up: bool = True
+    draining: bool = False
+    joined_at: datetime
+    changed_at: datetime
+
+
+class Token(Value, frozen=True, kw_only=True):
+    """A key for programs. Only its digest is kept."""
+
+    id: str
+    name: str
+    role: Role
+    sha256: str
+    created_at: datetime
+    created_by: str
+    expires_at: datetime | None = None
+
+
+class User(Value, frozen=True, kw_only=True):
+    """A person who signs in with a password."""
+
+    name: Name
+    role: Role
+    password: str
+    """Salted scrypt digest; see `croncord.service.access`."""
+    created_at: datetime
+
+
+class Link(Value, frozen=True, kw_only=True):
+    """A sign-in link that works once."""
+
+    sha256: str
+    purpose: Literal["setup", "signin"]
+    expires_at: datetime
+
+
+def script_sha256(script: str) -> str:
+    """Digest of the script's bytes, as lower-case hexadecimal."""
+    return hashlib.sha256(script.encode()).hexdigest()
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def milliseconds(instant: datetime) -> int:
+    """Whole milliseconds since 1970 UTC, exact."""
+    return (instant - _EPOCH) // timedelta(milliseconds=1)
+
+
+def run_id(job_id: str, nominal_time: datetime, key: str = "tick", target: str = "") -> str:
+    """Identity of a launch: the same tick has the same id, whoever decides it.
+
+    `key` tells apart what shares a nominal time: "tick" for scheduled and caught-up ticks, the
+    idempotency key for manual runs. The first 6 of 15 bytes are the nominal time in milliseconds,
+    so ids sort by time. Encoded as base32hex (RFC 4648), lower case, 24 characters.
+    """
+    parts = "\x00".join((job_id, str(milliseconds(nominal_time)), key, target))
+    digest = hashlib.blake2b(parts.encode(), digest_size=9).digest()
+    stamp = milliseconds(nominal_time).to_bytes(6, "big")
+    return base64.b32hexencode(stamp + digest).decode().lower()

@@ -1,0 +1,217 @@
+"""The sockets in the wall: what one part needs from another, without knowing which part it is.
+
+The port of the agreed state is in `croncord.raft.port`. Everything is called on the event loop's
+thread.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
+from typing import Literal, Protocol
+
+import msgspec
+
+from croncord.model import LogInfo, Run
+
+# --- output ---------------------------------------------------------------------------------------
+
+
+class LogKey(msgspec.Struct, frozen=True, order=True):
+    """Names one output: an attempt of a run."""
+
+    run_id: str
+    attempt: int
+
+
+class LogChunk(msgspec.Struct, frozen=True):
+    """A piece of output as read: bytes of one stream, in order.
+
+    `offset` and `next_offset` are positions in the framed log; resume reading at `next_offset`.
+    """
+
+    stream: Literal["stdout", "stderr", "system"]
+    data: bytes
+    offset: int
+    next_offset: int
+    milliseconds: int
+    """Since the run started, when the shim read it."""
+
+
+class LogStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What one node holds of one output."""
+
+    size: int
+    """Framed bytes held."""
+    complete: bool
+    """The end frame is held and the digest was checked."""
+    info: LogInfo
+
+
+class RunLogs(Protocol):
+    """Output of runs: written here, copied from peers, read from anywhere."""
+
+    async def open(self, key: LogKey, *, started_at: datetime) -> int:
+        """Begin or continue an output written on this node; returns the framed bytes held."""
+
+    async def append(self, key: LogKey, offset: int, frames: bytes) -> int:
+        """Add framed bytes at that offset; what is already held is dropped. Returns the new end.
+
+        Returns once the bytes are readable; they are durable within the commit window.
+        """
+
+    async def close(self, key: LogKey) -> LogInfo:
+        """Seal: all bytes durable, digest computed. Calling it again gives the same answer."""
+
+    def status(self, key: LogKey) -> LogStatus | None:
+        """Return what this node holds, None when nothing."""
+
+    def read(
+        self,
+        key: LogKey,
+        *,
+        holders: Sequence[str] = (),
+        offset: int = 0,
+        stream: Literal["stdout", "stderr"] | None = None,
+        follow: bool = False,
+    ) -> AsyncIterator[LogChunk]:
+        """Yield chunks from `offset` on; with `follow` until the output is complete.
+
+        Reads this node's copy, or the first of `holders` that answers, going on with the next one
+        at the same offset. Raises NotFound when nobody has it and StoreError when a copy is damaged.
+        """
+
+    async def tail_offset(self, key: LogKey, lines: int, *, holders: Sequence[str] = ()) -> int:
+        """Return the framed offset from which about that many last lines follow."""
+
+    async def delete(self, keys: Sequence[LogKey]) -> None:
+        """Forget these outputs on this node."""
+
+
+class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which ledger rows; empty fields match everything."""
+
+    job_id: str = ""
+    state: str = ""
+    reason: str = ""
+    node: str = ""
+    trigger: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+class Ledger(Protocol):
+    """Every final row of the launch ledger, on this node's disk."""
+
+    def put(self, rows: Sequence[Run]) -> None:
+        """Write rows; a row of the same id is replaced. Durable within the commit window."""
+
+    def get(self, run_id: str) -> Run | None:
+        """Return a row."""
+
+    def page(self, where: RunFilter, *, limit: int, before: str = "") -> list[Run]:
+        """Return at most `limit` rows, newest nominal time first, with ids below `before`."""
+
+    async def flush(self) -> None:
+        """Return when everything put so far is on disk."""
+
+
+# --- processes ------------------------------------------------------------------------------------
+
+
+class LaunchRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What the runner needs to start one attempt."""
+
+    key: LogKey
+    script: bytes
+    environment: Mapping[str, str]
+    working_directory: str
+    user: str
+    timeout_seconds: int | None
+    kill_grace_seconds: int
+    log_bytes: int
+
+
+class ProcessEnd(msgspec.Struct, frozen=True, kw_only=True):
+    """How a process ended, as its shim saw it."""
+
+    key: LogKey
+    outcome: Literal["exited", "timed_out", "killed", "start_failed", "lost"]
+    started_at: datetime | None
+    finished_at: datetime
+    exit_code: int | None = None
+    signal: int | None = None
+    cpu_seconds: float | None = None
+    max_rss_bytes: int | None = None
+    signalled_at: datetime | None = None
+    survivors: tuple[int, ...] = ()
+    detail: str = ""
+
+
+class Runner(Protocol):
+    """Starts scripts, each under a shim of its own that outlives this program."""
+
+    async def start(self) -> Sequence[LogKey]:
+        """Get ready; returns the attempts of an earlier life that are to be adopted."""
+
+    async def launch(self, request: LaunchRequest) -> None:
+        """Start it. A start that fails is told by `wait`, not raised. Same key twice: one start."""
+
+    async def wait(self, key: LogKey) -> ProcessEnd:
+        """Return when the process has ended and its output has been handed over and sealed."""
+
+    async def kill(self, key: LogKey, *, grace_seconds: int) -> None:
+        """TERM to the whole tree, KILL after the grace; returns when TERM was sent."""
+
+    async def forget(self, key: LogKey) -> None:
+        """Drop what was kept of an ended attempt, once its result is agreed."""
+
+    async def stop(self) -> None:
+        """Let go of everything; running processes go on."""
+
+
+# --- machines -------------------------------------------------------------------------------------
+
+
+class Vitals(msgspec.Struct, frozen=True, kw_only=True):
+    """How a node is doing, told to the leader about once a second and never replicated."""
+
+    name: str
+    at: datetime
+    """The node's own clock when it measured."""
+    cpu_percent: float
+    load_1m: float
+    memory_bytes: int
+    memory_total_bytes: int
+    disk_bytes: int
+    disk_total_bytes: int
+    running_runs: int
+    applied_index: int
+    uptime_seconds: float
+    version: str
+
+
+class Sighting(msgspec.Struct, frozen=True, kw_only=True):
+    """The latest vitals of a node, as the leader holds them."""
+
+    vitals: Vitals
+    age_seconds: float
+    """Since they arrived."""
+    clock_offset_ms: int
+    """The node's clock minus the leader's, give or take half the round trip."""
+
+
+class Peers(Protocol):
+    """Calls to other nodes over HTTP, authenticated with the cluster secret."""
+
+    async def send_vitals(self, leader_http: str, vitals: Vitals) -> tuple[Sighting, ...]:
+        """Report to the leader; the answer is the leader's table of everybody."""
+
+    def log_stream(
+        self, node_http: str, key: LogKey, *, offset: int, follow: bool
+    ) -> AsyncIterator[bytes]:
+        """Yield framed bytes of another node's copy from `offset` on.
+
+        Raises NotFound when the node has nothing, Unreachable when it does not answer.
+        """
+
+    async def log_status(self, node_http: str, key: LogKey) -> LogStatus | None:
+        """Ask what another node holds."""

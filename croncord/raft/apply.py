@@ -1,0 +1,47 @@
+"""Which function applies which command."""
+
+from collections.abc import Callable
+from types import MappingProxyType
+from typing import Any
+
+from croncord.raft import cluster_apply, commands, jobs_apply, runs_apply
+from croncord.raft.state import ClusterState, Outcome
+
+Handler = Callable[[ClusterState, Any], Outcome]
+
+HANDLERS: MappingProxyType[type, Handler] = MappingProxyType(
+    {
+        commands.PutJob: jobs_apply.put_job,
+        commands.PauseJob: jobs_apply.pause_job,
+        commands.DeleteJob: jobs_apply.delete_job,
+        commands.TriggerRun: runs_apply.trigger_run,
+        commands.DecideTicks: runs_apply.decide_ticks,
+        commands.AssignRuns: runs_apply.assign_runs,
+        commands.ConcludeRuns: runs_apply.conclude_runs,
+        commands.ClaimRuns: runs_apply.claim_runs,
+        commands.FinishRuns: runs_apply.finish_runs,
+        commands.RequestKill: runs_apply.request_kill,
+        commands.ReportKill: runs_apply.report_kill,
+        commands.MarkNodes: cluster_apply.mark_nodes,
+        commands.PutNode: cluster_apply.put_node,
+        commands.DrainNode: cluster_apply.drain_node,
+        commands.RemoveNode: cluster_apply.remove_node,
+        commands.PauseCluster: cluster_apply.pause_cluster,
+        commands.InitCluster: cluster_apply.init_cluster,
+        commands.PutToken: cluster_apply.put_token,
+        commands.RevokeToken: cluster_apply.revoke_token,
+        commands.PutUser: cluster_apply.put_user,
+        commands.RemoveUser: cluster_apply.remove_user,
+        commands.PutLink: cluster_apply.put_link,
+        commands.UseLink: cluster_apply.use_link,
+    }
+)
+
+
+def apply(state: ClusterState, command: commands.AnyCommand) -> Outcome:
+    """Change the state as the command says, or refuse and change nothing.
+
+    Pure and total: the same state and command give the same outcome on every node, and whatever the
+    command holds, nothing is raised.
+    """
+    return HANDLERS[type(command)](state, command)

@@ -1,0 +1,314 @@
+"""The commands that change the cluster's state, and their bytes.
+
+A proposer stamps everything that is not a function of the state into the command: the time (`at`),
+who asked (`by`), ids, the leader's term. Applying a command is then the same on every node.
+"""
+
+from datetime import datetime
+
+import msgspec
+
+from croncord.lifecycle import Reason, RunState, Trigger
+from croncord.model import JobSpec, Link, LogInfo, Name, Node, Token, User
+
+COMMAND_BYTES_MAX = 4 * 1024 * 1024
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True, tag=True, forbid_unknown_fields=True):
+    """Base of all commands."""
+
+    at: datetime
+    """When the proposer decided this, by the leader's clock as well as it knows."""
+    by: str = ""
+    """Who asked: `user:ada`, `token:deploy`, `node:n1`, or empty for the cluster itself."""
+
+
+class PutJob(Command, frozen=True, kw_only=True):
+    """Create a job, or replace its definition.
+
+    `expect_version` 0 means "must not exist", None "whatever is there".
+    """
+
+    job_id: str
+    spec: JobSpec
+    next_due: datetime | None
+    expect_version: int | None = None
+
+
+class PauseJob(Command, frozen=True, kw_only=True):
+    """Pause or resume a job; its ticks go on being decided, as skipped."""
+
+    job_id: str
+    paused: bool
+
+
+class DeleteJob(Command, frozen=True, kw_only=True):
+    """Remove a job; what waits is skipped as deleted, with `kill` what runs is ended."""
+
+    job_id: str
+    kill: bool = False
+    expect_version: int | None = None
+
+
+class TriggerRun(Command, frozen=True, kw_only=True):
+    """Ask for a run now. The same run id or idempotency key twice gives the first run."""
+
+    job_id: str
+    run_id: str
+    environment: dict[str, str] = {}
+    node: str = ""
+    idempotency_key: str = ""
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What becomes of one tick on one target."""
+
+    run_id: str
+    nominal_time: datetime
+    due_at: datetime
+    trigger: Trigger
+    state: RunState
+    """Pending, skipped or missed."""
+    reason: Reason | None = None
+    node: str | None = None
+    replicas: tuple[str, ...] = ()
+    target: str = ""
+    shard_index: int = 0
+    shard_count: int = 1
+
+
+class JobDecisions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All decisions of one job up to its next tick.
+
+    Refused when the job has another version, or its first undecided tick is not `due`.
+    """
+
+    job_id: str
+    job_version: int
+    due: datetime
+    next_due: datetime | None
+    decisions: tuple[Decision, ...]
+
+
+class LeaderCommand(Command, frozen=True, kw_only=True):
+    """Base of what only the leader of the newest term may decide."""
+
+    term: int
+
+
+class DecideTicks(LeaderCommand, frozen=True, kw_only=True):
+    """A batch of decisions over several jobs."""
+
+    jobs: tuple[JobDecisions, ...]
+
+
+class Assignment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A waiting run gets a node."""
+
+    run_id: str
+    attempt: int
+    node: str
+    replicas: tuple[str, ...] = ()
+
+
+class AssignRuns(LeaderCommand, frozen=True, kw_only=True):
+    """Give pending runs to nodes; also takes them from nodes that went down before claiming."""
+
+    assignments: tuple[Assignment, ...]
+
+
+class Conclusion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An end that the leader declares: skipped, missed or lost."""
+
+    run_id: str
+    attempt: int
+    state: RunState
+    """Skipped, missed or lost."""
+    reason: Reason
+
+
+class ConcludeRuns(LeaderCommand, frozen=True, kw_only=True):
+    """End runs by decision of the leader."""
+
+    conclusions: tuple[Conclusion, ...]
+
+
+class MarkNodes(LeaderCommand, frozen=True, kw_only=True):
+    """Record which nodes answer."""
+
+    up: tuple[str, ...] = ()
+    down: tuple[str, ...] = ()
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A node takes an attempt that was assigned to it."""
+
+    run_id: str
+    attempt: int
+
+
+class ClaimRuns(Command, frozen=True, kw_only=True):
+    """The node is about to start these; accepted only while they are still assigned to it."""
+
+    node: str
+    claims: tuple[Claim, ...]
+
+
+class RunResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How an attempt ended, as its node saw it."""
+
+    run_id: str
+    attempt: int
+    state: RunState
+    """Succeeded, failed, timed out, killed, or lost when the node cannot tell."""
+    reason: Reason | None = None
+    started_at: datetime | None = None
+    finished_at: datetime
+    exit_code: int | None = None
+    signal: int | None = None
+    cpu_seconds: float | None = None
+    max_rss_bytes: int | None = None
+    log: LogInfo = LogInfo()
+    excerpt: str = ""
+    detail: str = ""
+    signalled_at: datetime | None = None
+    survivors: tuple[int, ...] = ()
+
+
+class FinishRuns(Command, frozen=True, kw_only=True):
+    """Results from a node; also of runs that were declared lost."""
+
+    node: str
+    results: tuple[RunResult, ...]
+
+
+class RequestKill(Command, frozen=True, kw_only=True):
+    """Ask for the end of a run. A pending one ends at once; asking again changes nothing."""
+
+    run_id: str
+    grace_seconds: int | None = None
+    reason: Reason = Reason.REQUESTED
+
+
+class ReportKill(Command, frozen=True, kw_only=True):
+    """The node has sent the first signal."""
+
+    node: str
+    run_id: str
+    attempt: int
+    signalled_at: datetime
+
+
+class PutNode(Command, frozen=True, kw_only=True):
+    """A node introduces itself, or says what changed about it."""
+
+    node: Node
+
+
+class DrainNode(Command, frozen=True, kw_only=True):
+    """Stop giving a node new runs, or start again."""
+
+    name: Name
+    draining: bool
+
+
+class RemoveNode(Command, frozen=True, kw_only=True):
+    """Forget a node; refused while it runs something."""
+
+    name: Name
+
+
+class PauseCluster(Command, frozen=True, kw_only=True):
+    """Stop or resume all launching; due ticks are skipped as cluster_paused."""
+
+    paused: bool
+
+
+class InitCluster(Command, frozen=True, kw_only=True):
+    """Agree on what the cluster needs once; the first one wins."""
+
+    cluster_id: str
+    session_key: bytes
+
+
+class PutToken(Command, frozen=True, kw_only=True):
+    """Create an API token."""
+
+    token: Token
+
+
+class RevokeToken(Command, frozen=True, kw_only=True):
+    """Remove an API token."""
+
+    token_id: str
+
+
+class PutUser(Command, frozen=True, kw_only=True):
+    """Create a user or replace one. `expect_new` refuses a taken name."""
+
+    user: User
+    expect_new: bool = False
+
+
+class RemoveUser(Command, frozen=True, kw_only=True):
+    """Remove a user."""
+
+    name: Name
+
+
+class PutLink(Command, frozen=True, kw_only=True):
+    """Make a one-time sign-in link; those that expired are dropped."""
+
+    link: Link
+
+
+class UseLink(Command, frozen=True, kw_only=True):
+    """Spend a one-time link. Only the first use is accepted, and only before it expires."""
+
+    sha256: str
+
+
+AnyCommand = (
+    PutJob
+    | PauseJob
+    | DeleteJob
+    | TriggerRun
+    | DecideTicks
+    | AssignRuns
+    | ConcludeRuns
+    | MarkNodes
+    | ClaimRuns
+    | FinishRuns
+    | RequestKill
+    | ReportKill
+    | PutNode
+    | DrainNode
+    | RemoveNode
+    | PauseCluster
+    | InitCluster
+    | PutToken
+    | RevokeToken
+    | PutUser
+    | RemoveUser
+    | PutLink
+    | UseLink
+)
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[AnyCommand] = msgspec.msgpack.Decoder(AnyCommand)
+_VERSION = b"\x01"
+
+
+def encode_command(command: AnyCommand) -> bytes:
+    """Return the command's bytes: one version byte, then msgpack."""
+    return _VERSION + _encoder.encode(command)
+
+
+def decode_command(data: bytes) -> AnyCommand:
+    """Read what `encode_command` wrote.
+
+    Raises ValueError (or msgspec's subclass of it) for anything else.
+    """
+    if data[:1] != _VERSION:
+        raise ValueError(f"command version {data[:1].hex() or 'missing'} is not known; upgrade")
+    return _decoder.decode(memoryview(data)[1:])

@@ -1,0 +1,260 @@
+"""What the cluster has agreed, as tables.
+
+House rules: only `croncord.raft.apply` changes it. This file keeps the tables and their indexes
+together and knows no command; what commands mean is in `jobs_apply`, `runs_apply`, `cluster_apply`.
+"""
+
+import heapq
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from croncord.model import Job, Link, Node, Run, Token, User
+from croncord.raft.table import Table
+
+VERSIONS_KEPT = 20
+RECENT_KEPT = 5
+LOST_KEPT = 1000
+KEYS_KEPT = 10_000
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Why a command changed nothing."""
+
+    code: str
+    """not_found, conflict, version, stale_term, behind, invalid, malformed."""
+    message: str
+    field: str = ""
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What applying a command gave: a value or a refusal, and the ledger rows it made final."""
+
+    value: Any = None
+    refusal: Refusal | None = None
+    rows: tuple[Run, ...] = ()
+
+
+def refuse(code: str, message: str, field: str = "") -> Outcome:
+    """Outcome of a command that changes nothing."""
+    return Outcome(refusal=Refusal(code, message, field))
+
+
+class ClusterState:
+    """The agreed tables. Changed only by `apply`; everybody else reads."""
+
+    def __init__(self) -> None:
+        self.cluster_id = ""
+        self.session_key = b""
+        self.paused = False
+        self.term = 0
+        """Newest term a leader's decision was accepted from."""
+        self.fence = 0
+        """Grows with every launch decision."""
+        self.jobs: Table[Job] = Table()
+        self.versions: Table[tuple[Job, ...]] = Table()
+        """Definitions as they were: the last 20 and those that open runs need, oldest first."""
+        self.open_runs: Table[Run] = Table()
+        self.recent: Table[tuple[Run, ...]] = Table()
+        """The last final rows of each job, newest last."""
+        self.lost: Table[Run] = Table()
+        """Rows that the truth may still replace, oldest first."""
+        self.nodes: Table[Node] = Table()
+        self.tokens: Table[Token] = Table()
+        self.users: Table[User] = Table()
+        self.links: Table[Link] = Table()
+        self.keys: Table[str] = Table()
+        """Idempotency keys of manual runs to run ids, oldest first."""
+        self._names: dict[str, str] = {}
+        self._due: list[tuple[datetime, str]] = []
+        self._by_job: dict[str, dict[str, Run]] = {}
+        self._by_node: dict[str, dict[str, Run]] = {}
+        self._queued: dict[str, Run] = {}
+
+    def digest(self) -> str:
+        """Hash of everything agreed: equal on nodes that applied the same commands."""
+        parts = [self.cluster_id, self.session_key.hex(), self.paused, self.term, self.fence]
+        parts += [f"{table.digest:032x}" for table in self.tables().values()]
+        return "-".join(str(part) for part in parts)
+
+    def tables(self) -> dict[str, Table[Any]]:
+        """All tables by name."""
+        return {name: table for name, table in vars(self).items() if isinstance(table, Table)}
+
+    # Reading
+
+    def job_named(self, name: str) -> Job | None:
+        """Return the job of that name."""
+        job_id = self._names.get(name)
+        return None if job_id is None else self.jobs[job_id]
+
+    def job_version(self, job_id: str, version: int) -> Job | None:
+        """Return a definition as it was, while it is kept."""
+        kept = self.versions.get(job_id, ())
+        return next((job for job in reversed(kept) if job.version == version), None)
+
+    def runs_of_job(self, job_id: str) -> list[Run]:
+        """Open runs of a job."""
+        return list(self._by_job.get(job_id, {}).values())
+
+    def runs_of_node(self, name: str) -> list[Run]:
+        """Open runs that are assigned to a node."""
+        return list(self._by_node.get(name, {}).values())
+
+    def load_of(self, name: str) -> int:
+        """How many runs a node has in hand."""
+        return len(self._by_node.get(name, ()))
+
+    def nodes_with_runs(self) -> list[str]:
+        """Names that open runs are assigned to, members or not."""
+        return list(self._by_node)
+
+    def queued_runs(self) -> list[Run]:
+        """Pending runs without a node, oldest nominal time first."""
+        return [self._queued[run_id] for run_id in sorted(self._queued)]
+
+    def run(self, run_id: str) -> Run | None:
+        """Return a run that is open, lost, or among the last of its job."""
+        found = self.open_runs.get(run_id) or self.lost.get(run_id)
+        if found is not None:
+            return found
+        return next((r for rows in self.recent.values() for r in rows if r.id == run_id), None)
+
+    def next_due(self) -> datetime | None:
+        """Nominal time of the earliest undecided tick."""
+        self._drop_stale_due()
+        return self._due[0][0] if self._due else None
+
+    def due_jobs(self, until: datetime, limit: int) -> tuple[list[Job], datetime | None]:
+        """Jobs whose next tick is not after `until`, earliest first, at most `limit`.
+
+        The second value is the earliest tick that was left out: later than `until`, or over the
+        limit.
+        """
+        popped: list[tuple[datetime, str]] = []
+        self._drop_stale_due()
+        while self._due and self._due[0][0] <= until and len(popped) < limit:
+            popped.append(heapq.heappop(self._due))
+            self._drop_stale_due()
+        left_out = self._due[0][0] if self._due else None
+        due = dict.fromkeys(popped)
+        for entry in due:
+            heapq.heappush(self._due, entry)
+        return [self.jobs[job_id] for _, job_id in due], left_out
+
+    # Changing: used by the handlers only
+
+    def put_job(self, job: Job) -> None:
+        """Store a job under its id, keeping names and due times in step."""
+        old = self.jobs.get(job.id)
+        if old is not None:
+            del self._names[old.name]
+        self.jobs[job.id] = job
+        self._names[job.name] = job.id
+        if job.next_due is not None and (old is None or old.next_due != job.next_due):
+            heapq.heappush(self._due, (job.next_due, job.id))
+
+    def remove_job(self, job: Job) -> None:
+        """Forget a job and its recent rows; versions that open runs pin stay."""
+        del self.jobs[job.id]
+        del self._names[job.name]
+        self.recent.pop(job.id, None)
+        self.prune_versions(job.id)
+
+    def put_run(self, run: Run) -> None:
+        """Store an open run."""
+        self._unindex(self.open_runs.get(run.id))
+        self.open_runs[run.id] = run
+        self._index(run)
+
+    def close_run(self, run: Run) -> None:
+        """File a final row: out of the open ones, into the recent ones of its job."""
+        was_open = self.open_runs.pop(run.id, None)
+        self._unindex(was_open)
+        self.lost.pop(run.id, None)
+        if run.state == "lost":
+            self.lost[run.id] = run
+            while len(self.lost) > LOST_KEPT:
+                del self.lost[next(iter(self.lost))]
+        if run.job_id in self.jobs:
+            rows = [row for row in self.recent.get(run.job_id, ()) if row.id != run.id]
+            rows = sorted([*rows, run], key=lambda row: row.id)
+            self.recent[run.job_id] = tuple(rows[-RECENT_KEPT:])
+        if was_open is not None:
+            self.prune_versions(run.job_id)
+
+    def put_version(self, job: Job) -> None:
+        """Keep this definition as a version."""
+        self.versions[job.id] = (*self.versions.get(job.id, ()), job)
+        self.prune_versions(job.id)
+
+    def prune_versions(self, job_id: str) -> None:
+        """Drop versions that are neither recent nor needed by an open run."""
+        kept = self.versions.get(job_id, ())
+        recent = {job.version for job in kept[-VERSIONS_KEPT:]} if job_id in self.jobs else set()
+        pinned = {run.job_version for run in self.runs_of_job(job_id)}
+        needed = tuple(job for job in kept if job.version in recent | pinned)
+        if not needed:
+            self.versions.pop(job_id, None)
+        elif len(needed) < len(kept):
+            self.versions[job_id] = needed
+
+    def remember_key(self, key: str, run_id: str) -> None:
+        """Remember what an idempotency key led to; the oldest keys are forgotten."""
+        self.keys[key] = run_id
+        while len(self.keys) > KEYS_KEPT:
+            del self.keys[next(iter(self.keys))]
+
+    def rebuild_indexes(self) -> None:
+        """Derive every index from the tables, after they were restored from a snapshot."""
+        self._names = {job.name: job.id for job in self.jobs.values()}
+        self._due = [(j.next_due, j.id) for j in self.jobs.values() if j.next_due is not None]
+        heapq.heapify(self._due)
+        self._by_job, self._by_node, self._queued = {}, {}, {}
+        for run in self.open_runs.values():
+            self._index(run)
+
+    def check(self) -> None:
+        """Raise AssertionError when an invariant does not hold."""
+        fresh = ClusterState()
+        for name, table in self.tables().items():
+            for key, value in table.items():
+                fresh.tables()[name][key] = value
+            assert fresh.tables()[name].digest == table.digest, f"digest of {name}"
+        fresh.rebuild_indexes()
+        assert self._names == fresh._names, "job names are unique and indexed"
+        assert self._by_job == fresh._by_job, "open runs are indexed by job"
+        assert self._by_node == fresh._by_node, "open runs are indexed by node"
+        assert self._queued == fresh._queued, "waiting runs are indexed"
+        assert set(fresh._due) <= set(self._due), "every next tick is in the heap"
+        assert all(run.is_open for run in self.open_runs.values()), "open runs are open"
+        assert all(run.job_id in self.versions for run in self.open_runs.values()), "versions kept"
+        closed = [run for rows in self.recent.values() for run in rows]
+        assert not any(run.is_open for run in closed), "recent rows are final"
+        assert not self.open_runs.keys() & {run.id for run in closed}, "one row per run"
+
+    def _index(self, run: Run) -> None:
+        self._by_job.setdefault(run.job_id, {})[run.id] = run
+        if run.node is not None:
+            self._by_node.setdefault(run.node, {})[run.id] = run
+        elif run.is_queued:
+            self._queued[run.id] = run
+
+    def _unindex(self, run: Run | None) -> None:
+        if run is None:
+            return
+        self._queued.pop(run.id, None)
+        for index, key in ((self._by_job, run.job_id), (self._by_node, run.node)):
+            if key is not None:
+                index[key].pop(run.id)
+                if not index[key]:
+                    del index[key]
+
+    def _drop_stale_due(self) -> None:
+        while self._due:
+            due, job_id = self._due[0]
+            job = self.jobs.get(job_id)
+            if job is not None and job.next_due == due:
+                return
+            heapq.heappop(self._due)
