@@ -70,7 +70,7 @@ def _time(seconds: Sequence[int], minutes: Sequence[int], hours: Sequence[int]) 
         return f"{beats} within these minutes: {within[0].lower()}{within[1:]}", each_day
     if all_day:
         return _every_hour(seconds[0], minutes), False
-    if len(minutes) == 1 and (every := _rhythm(hours, 24, "hour")):
+    if len(minutes) == 1 and len(hours) > 3 and (every := _rhythm(hours, 24, "hour")):
         return f"{every} at {_past(seconds[0], minutes)}", False
     count = len(seconds) * len(minutes) * len(hours)
     even = len(_gaps([h * 60 + m for h in hours for m in minutes])) == 1
@@ -111,7 +111,7 @@ def _unbroken(values: Sequence[int]) -> bool:
 
 
 def _tail(second: int) -> str:
-    return f", {second} second{'s' if second > 1 else ''} past" if second else ""
+    return f" at second {second}" if second else ""
 
 
 def _past(second: int, minutes: Sequence[int]) -> str:

@@ -35,15 +35,20 @@ _PATTERNS = types.MappingProxyType(
 )
 
 
-def read_fields(kind: type[S], data: Mapping[str, Any]) -> S:
-    """Turn a JSON object into a `kind`; raises Invalid listing every wrong field."""
-    errors = list(islice(wrong_fields(kind, data), ERRORS_MAX))
+def read_fields(kind: type[S], data: Mapping[str, Any], *, from_text: bool = False) -> S:
+    """Turn a JSON object into a `kind`; raises Invalid listing every wrong field.
+
+    With `from_text` numbers and truth values may come as text, as they do in a query.
+    """
+    errors = list(islice(wrong_fields(kind, data, from_text=from_text), ERRORS_MAX))
     if errors:
         raise Invalid(errors)
-    return msgspec.convert(data, kind)
+    return msgspec.convert(data, kind, strict=not from_text)
 
 
-def wrong_fields(kind: type[msgspec.Struct], data: object, path: str = "") -> Iterator[FieldError]:
+def wrong_fields(
+    kind: type[msgspec.Struct], data: object, path: str = "", *, from_text: bool = False
+) -> Iterator[FieldError]:
     """Yield what is wrong with `data` as a `kind`; nested fields are named `target.nodes`."""
     if not isinstance(data, Mapping):
         yield FieldError(path, "must be an object with named fields")
@@ -55,7 +60,7 @@ def wrong_fields(kind: type[msgspec.Struct], data: object, path: str = "") -> It
             yield FieldError(f"{path}{str(name)[:64]}", _unknown(str(name), list(annotations)))
     for name, annotation in annotations.items():
         if name in data:
-            yield from _wrong(annotation, data[name], f"{path}{name}")
+            yield from _wrong(annotation, data[name], f"{path}{name}", from_text=from_text)
         elif name in required:
             yield FieldError(f"{path}{name}", "is required")
 
@@ -72,7 +77,9 @@ def _unknown(name: str, known: Sequence[str]) -> str:
     return "unknown field" + (f"; did you mean {close[0]}?" if close else "")
 
 
-def _wrong(annotation: Any, value: object, path: str) -> Iterator[FieldError]:
+def _wrong(
+    annotation: Any, value: object, path: str, *, from_text: bool = False
+) -> Iterator[FieldError]:
     plain = annotation
     while typing.get_origin(plain) is typing.Annotated:
         plain = typing.get_args(plain)[0]
@@ -91,15 +98,22 @@ def _wrong(annotation: Any, value: object, path: str) -> Iterator[FieldError]:
         wrong = next((e for item in value for e in _wrong(arguments[0], item, path)), None)
         yield from [wrong] if wrong else _leaf(annotation, value, path)
     else:
-        yield from _leaf(annotation, value, path)
+        yield from _leaf(annotation, value, path, from_text=from_text)
 
 
-def _leaf(annotation: Any, value: object, path: str) -> Iterator[FieldError]:
+def _leaf(
+    annotation: Any, value: object, path: str, *, from_text: bool = False
+) -> Iterator[FieldError]:
     try:
-        converted = msgspec.convert(value, annotation)
+        converted = msgspec.convert(value, annotation, strict=not from_text)
     except msgspec.ValidationError:
         yield FieldError(path, _sentence(_info(annotation), value, annotation))
         return
+    if isinstance(converted, str) and converted.endswith("\n"):
+        info = _info(annotation)
+        # `$` in a pattern lets a line end pass at the very end.
+        if isinstance(info, inspect.StrType) and info.pattern:
+            yield FieldError(path, _PATTERNS.get(info.pattern, "must not end in a line end"))
     if isinstance(converted, datetime):
         if converted.tzinfo is None:
             yield FieldError(path, "has no offset from UTC; add Z or one such as +01:00")

@@ -42,7 +42,7 @@ class LogStatus(msgspec.Struct, frozen=True, kw_only=True):
     size: int
     """Framed bytes held."""
     complete: bool
-    """The end frame is held and the digest was checked."""
+    """Sealed: nothing will be added here. Whether the end frame is held is `info.complete`."""
     info: LogInfo
 
 
@@ -77,6 +77,13 @@ class RunLogs(Protocol):
 
         Reads this node's copy, or the first of `holders` that answers, going on with the next one
         at the same offset. Raises NotFound when nobody has it and StoreError when a copy is damaged.
+        """
+
+    def frames(self, key: LogKey, *, offset: int = 0, follow: bool = False) -> AsyncIterator[bytes]:
+        """Yield framed bytes of this node's copy only, for other nodes to read.
+
+        With `follow` until it is sealed. Raises NotFound when nothing is held here, Unreachable
+        when it is to be followed and nobody feeds it here.
         """
 
     async def tail_offset(self, key: LogKey, lines: int, *, holders: Sequence[str] = ()) -> int:
@@ -215,3 +222,9 @@ class Peers(Protocol):
 
     async def log_status(self, node_http: str, key: LogKey) -> LogStatus | None:
         """Ask what another node holds."""
+
+    async def log_tail_offset(self, node_http: str, key: LogKey, lines: int) -> int:
+        """Ask another node from where that many last lines follow, as `RunLogs.tail_offset`.
+
+        Raises NotFound when the node has nothing, Unreachable when it does not answer.
+        """

@@ -38,7 +38,7 @@ def put_job(state: ClusterState, command: PutJob) -> Outcome:
     )
     state.put_job(job)
     state.put_version(job)
-    return Outcome(job)
+    return Outcome(job, rows=_skip_when_paused(state, job, command))
 
 
 def timing(spec: JobSpec) -> tuple[object, ...]:
@@ -55,11 +55,14 @@ def pause_job(state: ClusterState, command: PauseJob) -> Outcome:
         spec = msgspec.structs.replace(job.spec, paused=command.paused)
         job = msgspec.structs.replace(job, spec=spec, updated_at=command.at, updated_by=command.by)
         state.put_job(job)
-    rows: tuple[Run, ...] = ()
-    if command.paused:
-        waiting = [run for run in state.runs_of_job(job.id) if run.trigger != Trigger.MANUAL]
-        rows = skip_pending(state, waiting, Reason.PAUSED, command)
-    return Outcome(job, rows=rows)
+    return Outcome(job, rows=_skip_when_paused(state, job, command))
+
+
+def _skip_when_paused(state: ClusterState, job: Job, command: Command) -> tuple[Run, ...]:
+    if not job.spec.paused:
+        return ()
+    waiting = [run for run in state.runs_of_job(job.id) if run.trigger != Trigger.MANUAL]
+    return skip_pending(state, waiting, Reason.PAUSED, command)
 
 
 def delete_job(state: ClusterState, command: DeleteJob) -> Outcome:

@@ -4,6 +4,7 @@ House rules: only `croncord.raft.apply` changes it. This file keeps the tables a
 together and knows no command; what commands mean is in `jobs_apply`, `runs_apply`, `cluster_apply`.
 """
 
+import hashlib
 import heapq
 from datetime import datetime
 from typing import Any
@@ -74,9 +75,10 @@ class ClusterState:
 
     def digest(self) -> str:
         """Hash of everything agreed: equal on nodes that applied the same commands."""
-        parts = [self.cluster_id, self.session_key.hex(), self.paused, self.term, self.fence]
-        parts += [f"{table.digest:032x}" for table in self.tables().values()]
-        return "-".join(str(part) for part in parts)
+        scalars = (self.cluster_id, self.session_key, self.paused, self.term, self.fence)
+        digests = [table.digest for table in self.tables().values()]
+        agreed = msgspec.msgpack.encode((scalars, [f"{digest:032x}" for digest in digests]))
+        return hashlib.blake2b(agreed, digest_size=16).hexdigest()
 
     def tables(self) -> dict[str, Table[Any]]:
         """All tables by name."""

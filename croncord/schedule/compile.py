@@ -39,9 +39,15 @@ ALIASES = MappingProxyType(
 _WORDS = (*ALIASES, "@every", "@at", "@manual")
 _UNITS = MappingProxyType({"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1})
 _DURATION = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+_SPREAD = re.compile(r"(?:^|[\s,])h(?:[(/,\s]|$)", re.IGNORECASE)
 _AT = re.compile(
     r"(\d{4}-\d\d-\d\d)[t ](\d\d:\d\d)(?::(\d\d)(?:\.0+)?)?\s*(z|[+-]\d\d:\d\d)?", re.IGNORECASE
 )
+
+
+def is_spread(expr: str) -> bool:
+    """Whether `expr` uses `H`, so that its times depend on the job's key."""
+    return _SPREAD.search(expr) is not None
 
 
 def normalise(expr: str, hash_key: str = "") -> str:
@@ -50,7 +56,8 @@ def normalise(expr: str, hash_key: str = "") -> str:
     Raises ScheduleError if it cannot be understood. A normalised text is its own normal form.
     """
     _check_text(expr)
-    return _normalise(expr.strip(), hash_key)
+    # Without H all jobs share one cache entry, whatever their keys.
+    return _normalise(expr.strip(), hash_key if is_spread(expr) else "")
 
 
 @lru_cache(maxsize=65536)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from croncord.schedule.changes import clock_changes
-from croncord.schedule.compile import compile_schedule, normalise
+from croncord.schedule.compile import compile_schedule, is_spread, normalise
 from croncord.schedule.cron import LONGEST, CronTable, DayRule, cron_table
 from croncord.schedule.dialect import DAY, FIELDS, HOUR, MINUTE, MONTH, SECOND, WEEKDAY, Field, top
 
@@ -52,7 +52,7 @@ def reading_notes(expr: str) -> list[str]:
     table = cron_table(text)
     columns = text.split()
     by_field = dict(zip(FIELDS[-len(columns) :], columns, strict=True))
-    notes = [_SPREAD] if re.search(r"(^|[\s,])[hH]", expr) else []
+    notes = [_SPREAD] if is_spread(expr) else []
     notes += _day_notes(table.rule, by_field)
     notes += [note for field, column in by_field.items() for note in _step_notes(field, column)]
     notes += _frequency_notes(table, by_field)

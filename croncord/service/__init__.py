@@ -1,1 +1,6 @@
-"""The desk: who may do what, whether it is valid, and which command it becomes."""
+"""The desk: one use case per method: who may, is it valid, which command."""
+
+from croncord.service.desk import Desk
+from croncord.service.who import Who
+
+__all__ = ["Desk", "Who"]

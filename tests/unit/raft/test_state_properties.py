@@ -159,7 +159,7 @@ class History(RuleBasedStateMachine):
         ticks = [
             (row.job_id, row.nominal_time, row.target)
             for row in {r.id: r for r in (*self.cluster.rows, *self.cluster.open_runs())}.values()
-            if row.trigger not in ("manual",)
+            if row.trigger != "manual"
         ]
         assert len(set(ticks)) == len(ticks), "one row per tick and target"
 

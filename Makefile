@@ -1,0 +1,52 @@
+# Everything a newcomer needs: `make demo` and `make test`. Both set up what they use.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+
+.PHONY: demo test lint types slow browser-tools wheel clean help
+
+help:  ## show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
+
+demo: $(VENV)/.installed  ## three nodes on this machine, with sample jobs; Ctrl-C ends it
+	$(BIN)/croncord demo
+
+test: $(VENV)/.tested browser-tools  ## style, types and all default tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	CRONCORD_REQUIRE_BROWSER=1 $(BIN)/python -m pytest
+
+slow: $(VENV)/.tested  ## the long suites: thousands of simulated faults
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/.tested  ## style only
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+types: $(VENV)/.tested  ## types only
+	$(BIN)/mypy
+
+browser-tools:  # the pages are tested in a real browser
+	@command -v chromium >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ]; then apt-get update -q && apt-get install -y -q chromium fonts-dejavu-core; \
+	  else echo "The page tests need Chromium: sudo apt-get install chromium fonts-dejavu-core" >&2; exit 1; fi; }
+
+wheel: $(VENV)/.tested  ## build the wheel into dist/
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
+
+$(VENV)/bin/python:
+	@$(PYTHON) -m venv $(VENV) || { \
+	  if [ "$$(id -u)" = 0 ]; then apt-get update -q && apt-get install -y -q python3-venv && $(PYTHON) -m venv $(VENV); \
+	  else echo "Needs the venv module: sudo apt-get install python3-venv" >&2; exit 1; fi; }
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/.tested: $(VENV)/.installed pyproject.toml
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test,browser]'
+	@touch $@
+
+clean:  ## remove what was set up and built
+	rm -rf $(VENV) build dist *.egg-info

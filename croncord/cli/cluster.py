@@ -1,0 +1,90 @@
+"""`croncord cluster`: the cluster as a whole."""
+
+import argparse
+from collections.abc import Mapping
+from typing import Any
+
+from croncord.cli import words
+from croncord.cli.calling import connected
+from croncord.cli.client import Client
+from croncord.cli.node import say_nodes
+from croncord.cli.output import paint, say, say_facts, say_json
+from croncord.cli.parser import Nouns, add_noun, add_verb
+from croncord.cli.wire import path_of
+from croncord.errors import NoLeader
+
+_CHANGES = {
+    "pause": ("launch nothing until it is resumed", "Paused: nothing is launched until resumed."),
+    "resume": ("launch again after a pause", "Resumed: what is due is launched again."),
+    "transfer-leader": ("let another node lead", "The leader hands over to another node."),
+}
+
+
+def add_parser(nouns: Nouns[Any]) -> None:
+    """Add `cluster` and its verbs."""
+    verbs = add_noun(nouns, "cluster", "the state of the whole, pausing it, changing the leader")
+    add_verb(
+        verbs,
+        "status",
+        connected(show_status),
+        "say how the cluster is; exit status 3 when it has no leader",
+        example="croncord cluster status --url http://10.0.0.1:8470,http://10.0.0.2:8470",
+    )
+    for name, (about, _) in _CHANGES.items():
+        add_verb(verbs, name, connected(change_cluster), about, example=f"croncord cluster {name}")
+
+
+async def show_status(client: Client, args: argparse.Namespace) -> int:
+    """Print one sentence, then the figures and the machines."""
+    cluster = await client.get(path_of("cluster"))
+    if args.json:
+        say_json(cluster)
+    else:
+        sentence, colour = status_sentence(cluster)
+        say(paint(sentence, colour))
+        say_facts(
+            [
+                ("leader", words.cell(cluster.get("leader"))),
+                ("term", words.cell(cluster.get("term"))),
+                ("agreed", words.cell(cluster.get("commit_index"))),
+                ("quorum", words.cell(cluster.get("quorum"))),
+                ("version", words.cell(cluster.get("version"))),
+            ]
+        )
+        say()
+        say_nodes(cluster["nodes"])
+    return 0 if has_leader(cluster) else NoLeader.exit_code
+
+
+def has_leader(cluster: Mapping[str, Any]) -> bool:
+    """Whether anything can be agreed: somebody leads, and a majority follows."""
+    return bool(cluster["leader"] and cluster["quorum"])
+
+
+def status_sentence(cluster: Mapping[str, Any]) -> tuple[str, str]:
+    """Return how the cluster is, and the colour of that."""
+    nodes = cluster["nodes"]
+    down = [words.cell(n["name"]) for n in nodes if n["state"] == "down"]
+    up = f"{len(nodes) - len(down)} of {words.plural(len(nodes), 'node')} up"
+    leader = cluster.get("leader")
+    if not has_leader(cluster):
+        return f"No leader ({up}): nothing is launched and nothing can be changed.", "red"
+    if cluster.get("paused"):
+        return f"Paused: {words.cell(leader)} leads, {up}, and nothing is launched.", "yellow"
+    if down:
+        verb = "is" if len(down) == 1 else "are"
+        return f"{', '.join(down)} {verb} down; {words.cell(leader)} leads, {up}.", "yellow"
+    spare = cluster.get("survives")
+    may_fail = "" if spare is None else f", {spare or 'none'} may fail"
+    return f"All is well: {words.cell(leader)} leads, {up}{may_fail}.", "green"
+
+
+async def change_cluster(client: Client, args: argparse.Namespace) -> None:
+    """Pause or resume the cluster, or let another node lead."""
+    answer = await client.post(
+        path_of("cluster", args.verb), repeatable=args.verb != "transfer-leader"
+    )
+    if args.json:
+        say_json(answer)
+    else:
+        say(_CHANGES[args.verb][1])

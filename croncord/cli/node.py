@@ -1,0 +1,117 @@
+"""`croncord node`: the machines."""
+
+import argparse
+from datetime import UTC, datetime
+from typing import Any
+
+from croncord.cli import words
+from croncord.cli.calling import connected
+from croncord.cli.client import Client
+from croncord.cli.output import Column, say, say_facts, say_json, say_table, state_colour
+from croncord.cli.parser import Nouns, add_noun, add_verb
+from croncord.cli.wire import path_of
+
+_DOES = {"leader": "leads", "follower": "follows", "observer": "observes"}
+_CHANGES = {
+    "drain": ("give a machine no new runs", "gets no new runs; what runs there goes on"),
+    "undrain": ("give a drained machine runs again", "gets runs again"),
+    "remove": ("take a machine out of the cluster", "is no longer a member"),
+}
+
+
+def add_parser(nouns: Nouns[Any]) -> None:
+    """Add `node` and its verbs."""
+    verbs = add_noun(nouns, "node", "show, drain and remove machines")
+    add_verb(verbs, "list", connected(list_nodes), "list machines", example="croncord node list")
+    show = add_verb(
+        verbs, "show", connected(show_node), "show one machine", example="croncord node show node-2"
+    )
+    show.add_argument("node", metavar="NAME")
+    for name, (about, _) in _CHANGES.items():
+        verb = add_verb(
+            verbs, name, connected(change_node), about, example=f"croncord node {name} node-2"
+        )
+        verb.add_argument("node", metavar="NAME")
+
+
+async def list_nodes(client: Client, args: argparse.Namespace) -> None:
+    """Print the machines."""
+    nodes = (await client.get(path_of("nodes")))["items"]
+    if args.json:
+        say_json(nodes)
+    else:
+        say_nodes(nodes)
+
+
+def say_nodes(nodes: list[dict[str, Any]]) -> None:
+    """Print machines as a table."""
+    now = datetime.now(UTC)
+    columns = [
+        Column("NAME", lambda n: words.cell(n["name"])),
+        Column("STATE", lambda n: n["state"], colour=state_colour),
+        Column("ROLE", lambda n: words.cell(n["role"])),
+        Column("RUNS", lambda n: _number(n.get("running_runs")), align="right"),
+        Column("CPU", lambda n: _number(n.get("cpu_percent"), "%"), align="right"),
+        Column("MEMORY", lambda n: _share(n.get("memory")), align="right"),
+        Column("DISK", lambda n: _share(n.get("disk")), align="right"),
+        Column("CLOCK", lambda n: _number(n.get("clock_offset_ms"), " ms"), align="right"),
+        Column("SEEN", lambda n: words.relative(n.get("last_seen"), now)),
+        Column("HTTP", lambda n: words.cell(n.get("http"))),
+        Column("LABELS", lambda n: words.cell(n.get("labels"))),
+    ]
+    say_table(columns, nodes, "There are no machines yet.")
+
+
+async def show_node(client: Client, args: argparse.Namespace) -> None:
+    """Print one machine."""
+    node = await client.get(path_of("nodes", args.node))
+    if args.json:
+        say_json(node)
+        return
+    now = datetime.now(UTC)
+    state = str(node["state"])
+    say(f"{words.cell(node['name'])} is {state} and {_DOES.get(node['role'], node['role'])}.")
+    say_facts(
+        [
+            ("last seen", words.absolute(node.get("last_seen"), now)),
+            ("http", words.cell(node.get("http"))),
+            ("raft", words.cell(node.get("raft"))),
+            ("labels", words.cell(node.get("labels"))),
+            ("version", words.cell(node.get("version"))),
+            ("runs now", _number(node.get("running_runs"))),
+            ("CPU", _number(node.get("cpu_percent"), " %")),
+            ("memory", _used(node.get("memory"))),
+            ("disk", _used(node.get("disk"))),
+            ("clock", _number(node.get("clock_offset_ms"), " ms from the leader's")),
+            ("applied index", _number(node.get("applied_index"))),
+        ]
+    )
+
+
+async def change_node(client: Client, args: argparse.Namespace) -> None:
+    """Drain, undrain or remove a machine."""
+    if args.verb == "remove":
+        await client.delete(path_of("nodes", args.node))
+        node = {"name": args.node, "state": "left"}
+    else:
+        node = await client.post(path_of("nodes", args.node, args.verb), repeatable=True)
+    if args.json:
+        say_json(node)
+    else:
+        say(f"{words.cell(args.node)} {_CHANGES[args.verb][1]}.")
+
+
+def _number(value: float | None, unit: str = "") -> str:
+    return "-" if value is None else f"{value:.0f}{unit}"
+
+
+def _share(usage: dict[str, Any] | None) -> str:
+    if not usage or not usage.get("total_bytes"):
+        return "-"
+    return f"{100 * usage['used_bytes'] / usage['total_bytes']:.0f}%"
+
+
+def _used(usage: dict[str, Any] | None) -> str:
+    if not usage or not usage.get("total_bytes"):
+        return "-"
+    return f"{words.size(usage['used_bytes'])} of {words.size(usage['total_bytes'])}"

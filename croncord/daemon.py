@@ -1,0 +1,272 @@
+"""A node: builds every part, starts them in order, stops them in the opposite one.
+
+The order down: what takes work stops first, then leadership goes to another node, the doors close, and
+last the replica and the stores. Scripts that run are left alone; the next start adopts them.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final
+
+from croncord import __version__
+from croncord.bootstrap import Introduction, admin_token, bootstrap_token, prepare_data_dir, sha256
+from croncord.clock import SystemClock
+from croncord.config import Settings, read_secret, split_address
+from croncord.daemon_log import configure_log
+from croncord.errors import CronCordError, NoLeader
+from croncord.logs.copies import CopyKeeper
+from croncord.logs.ledger import RunLedger
+from croncord.logs.log_store import LogStore
+from croncord.logs.replication import Replicator
+from croncord.node.agent import Agent
+from croncord.node.agent_journal import FileJournal
+from croncord.node.dispatcher import Dispatcher
+from croncord.node.peers import HttpPeers
+from croncord.node.reporter import Reporter
+from croncord.node.runner import ProcessRunner
+from croncord.node.script_check import SyntaxChecker
+from croncord.node.sightings import SightingBook
+from croncord.node.vitals import VitalsProbe
+from croncord.peer_auth import PeerVerifier
+from croncord.ports import Sighting, Vitals
+from croncord.raft.replica import RaftReplica
+from croncord.raft.solo import SoloReplica
+from croncord.service import Desk
+from croncord.web.app import create_app
+from croncord.web.listen import listen
+from croncord.web.pages import render_error, setup_pages
+from croncord.web.peer_routes import peer_routes
+
+log = logging.getLogger(__name__)
+
+DRAIN_SECONDS: Final = 3.0
+HANDOVER_SECONDS: Final = 3.0
+
+
+async def serve(settings: Settings, *, say: Callable[[str], None] = print) -> int:
+    """Run a node until TERM or INT; returns the exit status.
+
+    Raises ConfigError for settings that this machine cannot serve, StoreError for a damaged disk.
+    """
+    configure_log(settings.log_level, settings.log_format)
+    with prepare_data_dir(settings.data_dir):
+        async with contextlib.AsyncExitStack() as stack:
+            daemon = Daemon(settings, stack, say)
+            await daemon.start()
+            return await daemon.over
+
+
+class Daemon:
+    """The parts of one node; what was started is on the stack, which stops it."""
+
+    def __init__(
+        self, settings: Settings, stack: contextlib.AsyncExitStack, say: Callable[[str], None]
+    ) -> None:
+        self._settings = settings
+        self._stack = stack
+        self._say = say
+        self._clock = SystemClock()
+        self._book = SightingBook(self._clock)
+        self._is_first_start = not (settings.data_dir / "admin.token").exists()
+        self._admin_token = admin_token(settings.data_dir)
+        self._secret = read_secret(settings.secret_file) if settings.secret_file else None
+        first = settings.bootstrap_token_file
+        self._first_token = bootstrap_token(first) if first else None
+        self.over: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        """Done when the node should stop, with its exit status."""
+
+    async def start(self) -> None:
+        """Start everything; returns when the node serves its address."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._end, 0)
+        await self._open_stores()
+        await self._join_group()
+        self._keep_copies()
+        self._start_machines()
+        await self._open_doors()
+        self._in_background("introduction", self._introduce(), endless=False)
+
+    async def _open_stores(self) -> None:
+        data_dir, name = self._settings.data_dir, self._settings.name
+        self._peers: HttpPeers | None = None
+        if self._secret is not None:
+            self._peers = HttpPeers(self._secret, clock=self._clock)
+            self._on_stop(self._peers.stop)
+        self._logs = await LogStore.start(
+            data_dir / "logs", node=name, peers=self._peers, address_of=self._address_of
+        )
+        self._on_stop(self._logs.stop)
+        self._ledger = await RunLedger.start(data_dir / "ledger")
+        self._on_stop(self._ledger.stop)
+
+    async def _join_group(self) -> None:
+        settings = self._settings
+        members = {peer.name: peer.raft for peer in settings.peers}
+        self._replica: SoloReplica | RaftReplica
+        if len(members) > 1:
+            self._replica = RaftReplica(
+                name=settings.name,
+                listen=settings.raft,
+                members=members,
+                data_dir=settings.data_dir,
+                secret=self._secret,
+                on_failure=self._fail,
+            )
+        else:
+            self._replica = SoloReplica(settings.name, settings.data_dir)
+        ledger = self._ledger
+        self._replica.subscribe(lambda _index, _command, outcome: ledger.put(outcome.rows))
+        await self._replica.start()
+        self._on_stop(self._replica.stop)
+        # A state that came from a snapshot brings rows that no command will show again.
+        ledger.put([row for rows in self._replica.state.recent.values() for row in rows])
+
+    def _keep_copies(self) -> None:
+        if self._peers is None:
+            return
+        replicator = Replicator(
+            self._logs.local, self._peers, node=self._settings.name, address_of=self._address_of
+        )
+        self._on_stop(replicator.stop)
+        keeper = CopyKeeper(
+            name=self._settings.name,
+            replica=self._replica,
+            ledger=self._ledger,
+            follower=replicator,
+        )
+        self._stack.callback(keeper.start())
+
+    def _start_machines(self) -> None:
+        settings, clock, replica = self._settings, self._clock, self._replica
+        runner = ProcessRunner(settings.data_dir / "runs", self._logs, clock)
+        journal = FileJournal(settings.data_dir / "agent.journal")
+        journal.open()
+        self._stack.callback(journal.close)
+        agent = Agent(
+            name=settings.name,
+            replica=replica,
+            runner=runner,
+            logs=self._logs,
+            clock=clock,
+            journal=journal,
+            offset=lambda: self._book.offsets_ms().get(settings.name, 0),
+        )
+        self._in_background("agent", agent.run())
+        self._dispatcher = Dispatcher(
+            name=settings.name, replica=replica, clock=clock, sightings=self._book
+        )
+        self._in_background("dispatcher", self._dispatcher.run())
+        probe = VitalsProbe(
+            name=settings.name, version=__version__, directory=settings.data_dir, clock=clock
+        )
+        reporter = Reporter(
+            name=settings.name,
+            replica=replica,
+            clock=clock,
+            book=self._book,
+            peers=self._peers,
+            measure=probe.measure,
+        )
+        self._in_background("reporter", reporter.run())
+        self._on_stop(self._hand_over)
+        self._on_stop(lambda: agent.drain(timeout_seconds=DRAIN_SECONDS))
+
+    async def _open_doors(self) -> None:
+        settings = self._settings
+        self._desk = Desk(
+            name=settings.name,
+            replica=self._replica,
+            clock=self._clock,
+            ledger=self._ledger,
+            logs=self._logs,
+            peers=self._peers,
+            sightings=self._book.table,
+            admin_token_sha256=sha256(self._admin_token),
+            check_syntax=SyntaxChecker().check,
+        )
+        verifier = PeerVerifier(self._secret, settings.http_url) if self._secret else None
+        app = create_app(
+            self._desk,
+            allowed_hosts={socket.gethostname(), split_address(settings.http, "http")[0]},
+            peer_routes=peer_routes(
+                verifier=verifier,
+                clock=self._clock,
+                logs=self._logs,
+                receive_vitals=self._receive_vitals,
+            ),
+            error_page=render_error,
+        )
+        setup_pages(app, self._desk, self._logs)
+        self._on_stop(await listen(app, *split_address(settings.http, "http")))
+        self._say(f"CronCord is running at {settings.http_url}")
+
+    async def _introduce(self) -> None:
+        introduction = Introduction(
+            settings=self._settings,
+            replica=self._replica,
+            clock=self._clock,
+            first_token=self._first_token,
+        )
+        await introduction.run()
+        if self._is_first_start and not self._replica.state.users and self._first_token is None:
+            secret = await self._desk.access.make_link(None, "setup")
+            self._say(
+                f"First visit: {self._settings.http_url}/setup?token={secret}   "
+                "(once, 15 minutes; a new one: croncord setup-link)"
+            )
+
+    def _receive_vitals(self, vitals: Vitals) -> tuple[Sighting, ...]:
+        if self._replica.status().role != "leader":
+            raise NoLeader(f"{self._settings.name} does not lead")
+        table = self._book.record(vitals)
+        self._dispatcher.report_arrived()
+        return table
+
+    def _address_of(self, name: str) -> str | None:
+        node = self._replica.state.nodes.get(name)
+        return node.http if node else None
+
+    async def _hand_over(self) -> None:
+        try:
+            await self._replica.transfer_leadership(timeout_seconds=HANDOVER_SECONDS)
+        except CronCordError as error:
+            # Nobody can take over now; the others elect a leader as soon as they can.
+            log.warning("leadership was not handed over: %s", error)
+
+    def _end(self, status: int) -> None:
+        if not self.over.done():
+            self.over.set_result(status)
+
+    def _fail(self, error: CronCordError) -> None:
+        if not self.over.done():
+            self.over.set_exception(error)
+
+    def _on_stop(self, stop: Callable[[], Awaitable[None]]) -> None:
+        self._stack.push_async_callback(stop)
+
+    def _in_background(
+        self, name: str, work: Coroutine[Any, Any, None], *, endless: bool = True
+    ) -> None:
+        """Run a part until the node stops; the node stops when a part breaks."""
+
+        def ended(task: asyncio.Task[None]) -> None:
+            if task.cancelled():
+                return
+            error = task.exception()
+            if error is not None and not self.over.done():
+                log.error("%s broke", name, exc_info=error)
+                self.over.set_exception(error)
+            elif endless and not self.over.done():
+                self.over.set_exception(RuntimeError(f"{name} ended by itself"))
+
+        async def stop() -> None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(ended)
+        self._on_stop(stop)

@@ -1,0 +1,164 @@
+"""One copy of another node's output: followed while it grows, then completed and checked.
+
+It begins where this node's copy ends, so it may be started, broken off and repeated at any time.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Final, NamedTuple
+
+from croncord.errors import CronCordError
+from croncord.logs.local import LocalLogs
+from croncord.logs.reading import closing
+from croncord.model import LogInfo
+from croncord.ports import LogKey, Peers
+
+PAUSE_SECONDS_MAX: Final = 10.0
+
+_log = logging.getLogger(__name__)
+
+
+class Wish(NamedTuple):
+    """What copy is wanted."""
+
+    sources: tuple[str, ...]
+    """Other nodes that may have it, the one that writes it first."""
+    closed: LogInfo | None
+    """What the cluster agreed on when the run ended; None while it is active."""
+
+
+class Reach(NamedTuple):
+    """How to get at other nodes."""
+
+    peers: Peers
+    address_of: Callable[[str], str | None]
+
+
+class Copying:
+    """Copies one output until it is whole. `run` is meant to be a task of its own."""
+
+    def __init__(self, key: LogKey, wish: Wish, local: LocalLogs, reach: Reach) -> None:
+        self.key = key
+        self.wish = wish
+        self._local = local
+        self._reach = reach
+        self._changed = asyncio.Event()
+        self._failures = 0
+
+    def change(self, wish: Wish) -> None:
+        """Go on with another wish, at once when it waits between two rounds."""
+        if wish != self.wish:
+            self.wish = wish
+            self._failures = 0
+            self._changed.set()
+
+    async def run(self, limits: dict[bool, asyncio.Semaphore], pause_seconds: float) -> None:
+        """Go round the sources until the copy is whole; `limits` by whether the run is active."""
+        try:
+            while True:
+                self._changed.clear()
+                limit = limits[self.wish.closed is None]
+                # An active run that finds no room is looked at again later, or when it is over.
+                if self.wish.closed is not None or not limit.locked():
+                    async with limit:
+                        if await self._round():
+                            return
+                longest = min(pause_seconds * 2**self._failures, PAUSE_SECONDS_MAX)
+                self._failures = min(self._failures + 1, 10)
+                with suppress(TimeoutError):
+                    pause = longest * random.uniform(0.5, 1)  # noqa: S311 - spreads the load only
+                    await asyncio.wait_for(self._changed.wait(), pause)
+        finally:
+            self._local.rest(self.key)
+
+    async def _round(self) -> bool:
+        wish = self.wish
+        if self._is_whole(wish):
+            return True
+        for place, name in enumerate(wish.sources):
+            address = self._reach.address_of(name)
+            if address is None:
+                continue
+            try:
+                if wish.closed is None:
+                    is_whole = await self._follow(address, follow=place == 0)
+                else:
+                    is_whole = await self._complete(address, wish.closed)
+            except CronCordError as error:
+                # The next source, or the next round, goes on where this one ended.
+                level = logging.DEBUG if self._failures else logging.INFO
+                _log.log(level, "copying run %s from %s: %s", self.key.run_id, name, error)
+            else:
+                if is_whole:
+                    return True
+        return wish == self.wish and wish.closed is not None and not wish.closed.sha256
+
+    def _is_whole(self, wish: Wish) -> bool:
+        status = self._local.status(self.key)
+        if status is None or not status.complete:
+            return False
+        return wish.closed is None or _is_same(status.info, wish.closed)
+
+    async def _follow(self, address: str, *, follow: bool) -> bool:
+        """Take what comes; whole when the source is sealed and both digests are equal."""
+        await self._unless_changed(self._take(address, follow=follow))
+        status = await self._reach.peers.log_status(address, self.key)
+        if status is None or not status.complete:
+            return False
+        return await self._seal_if(status.info)
+
+    async def _complete(self, address: str, closed: LogInfo) -> bool:
+        """Take what is missing of a finished output; whole when it has the agreed digest."""
+        here = self._local.status(self.key)
+        if here is None or not here.complete:
+            await self._take(address, follow=False)
+            if await self._seal_if(closed):
+                return True
+        there = await self._reach.peers.log_status(address, self.key)
+        if there is None or not there.complete or not _is_same(there.info, closed):
+            return False
+        _log.warning("the copy of run %s differs from what was agreed; anew", self.key.run_id)
+        await self._local.delete([self.key])
+        await self._take(address, follow=False)
+        return await self._seal_if(closed)
+
+    async def _take(self, address: str, *, follow: bool) -> None:
+        await self._local.begin(self.key, behind=self.wish.closed is not None)
+        status = self._local.status(self.key)
+        offset = status.size if status is not None else 0
+        stream = self._reach.peers.log_stream(address, self.key, offset=offset, follow=follow)
+        async with closing(stream) as pieces:
+            async for data in pieces:
+                await self._local.append(self.key, offset, data, may_drop=False)
+                offset += len(data)
+                self._failures = 0
+
+    async def _unless_changed(self, work: Coroutine[None, None, None]) -> None:
+        """Do something that may take for ever, until another wish comes."""
+        working = asyncio.ensure_future(work)
+        changed = asyncio.ensure_future(self._changed.wait())
+        try:
+            await asyncio.wait({working, changed}, return_when=asyncio.FIRST_COMPLETED)
+            if working.done():
+                await working
+        finally:
+            working.cancel()
+            changed.cancel()
+            await asyncio.wait({working, changed})
+            if not working.cancelled():
+                working.exception()
+
+    async def _seal_if(self, wanted: LogInfo) -> bool:
+        if not _is_same(self._local.final_info(self.key), wanted):
+            return False
+        await self._local.seal(self.key)
+        return True
+
+
+def _is_same(held: LogInfo, wanted: LogInfo) -> bool:
+    """Whether nothing is missing: the digest does not cover the end frame."""
+    is_equal = held.sha256 == wanted.sha256 and bool(wanted.sha256)
+    return is_equal and held.complete == wanted.complete

@@ -1,0 +1,100 @@
+"""Keys of the launch ledger, and which rows a filter asks for. Pure.
+
+A row's key is its run id, 24 characters that sort by nominal time. An index key is the value, a
+zero byte and the run id. Values too long for a key are replaced by their digest.
+"""
+
+import base64
+import hashlib
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from croncord.model import Run, milliseconds
+from croncord.ports import RunFilter
+
+INDEXED: Final = ("job_id", "state", "reason", "node", "trigger")
+"""Fields of `Run` and of `RunFilter` that have an index each."""
+
+_VALUE_BYTES_MAX = 256
+_ID_BYTES = 15
+_AFTER_ALL = b"~"
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Run)
+
+
+_FIELDS = msgspec.structs.fields(Run)
+_DEFAULTS = {
+    field.name: field.default
+    if field.default_factory is msgspec.NODEFAULT
+    else field.default_factory()
+    for field in _FIELDS
+}
+
+
+def pack_run(run: Run) -> bytes:
+    """Return a row as stored: without the fields that say nothing, which are most."""
+    told = {name: getattr(run, name) for name in _DEFAULTS}
+    return _encoder.encode(
+        {name: value for name, value in told.items() if value != _DEFAULTS[name]}
+    )
+
+
+def unpack_run(data: bytes) -> Run:
+    """Return a row. Raises msgspec.DecodeError when it is damaged."""
+    return _decoder.decode(data)
+
+
+def index_prefix(value: str) -> bytes:
+    """Return what the index keys of rows with that value begin with."""
+    encoded = value.encode()
+    if len(encoded) > _VALUE_BYTES_MAX or b"\0" in encoded:
+        encoded = b"\x01" + hashlib.blake2b(encoded, digest_size=16).hexdigest().encode()
+    return encoded + b"\0"
+
+
+def index_keys(run: Run) -> Iterator[tuple[str, bytes]]:
+    """Yield the index entries of a row: field and key. Empty fields have none."""
+    for field in INDEXED:
+        value = getattr(run, field)
+        if value:
+            yield field, index_prefix(str(value)) + run.id.encode()
+
+
+def wanted_prefixes(where: RunFilter) -> list[tuple[str, bytes]]:
+    """Return the index prefixes that a row must have all of."""
+    return [
+        (field, index_prefix(getattr(where, field))) for field in INDEXED if getattr(where, field)
+    ]
+
+
+def bounds(where: RunFilter, before: str) -> tuple[bytes, bytes]:
+    """Return the lowest run id asked for and the one all must be below, as keys.
+
+    `since` belongs to the answer, `until` does not.
+    """
+    low = first_id(where.since) if where.since is not None else b""
+    high = first_id(where.until) if where.until is not None else _AFTER_ALL
+    if before:
+        high = min(high, before.encode())
+    return low, high
+
+
+def first_id(instant: datetime) -> bytes:
+    """Return a key above all run ids of earlier nominal times and not above any other."""
+    stamp = max(0, milliseconds(instant) + bool(instant.microsecond % 1000))
+    raw = stamp.to_bytes(6, "big").ljust(_ID_BYTES, b"\0")
+    return base64.b32hexencode(raw).lower()
+
+
+def matches(run: Run, where: RunFilter) -> bool:
+    """Whether a row is one that the filter asks for."""
+    for field in INDEXED:
+        wanted = getattr(where, field)
+        if wanted and str(getattr(run, field) or "") != wanted:
+            return False
+    low, high = bounds(where, "")
+    return low <= run.id.encode() < high

@@ -1,0 +1,170 @@
+"""All outputs that are being written here, and what of them goes into the next commit.
+
+Used on the event loop's thread only.
+"""
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+import msgspec
+
+from croncord.logs.blocks import BLOCK_BYTES
+from croncord.logs.chunks import Block, Chunk, Position, cut_blocks, join
+from croncord.logs.disk import INLINE_BYTES_MAX, Batch, pack_inline
+from croncord.logs.journal import Record
+from croncord.logs.keys import LogRow
+from croncord.logs.live import LiveLog
+
+TAIL_AGE_SECONDS: Final = 10.0
+"""A tail older than this becomes a block, so that the journal stays short."""
+
+
+class _Cut(NamedTuple):
+    """What becomes of an output once the batch in flight is on disk."""
+
+    log: LiveLog
+    blocks_end: Position
+    is_last: bool
+
+
+class LiveLogs:
+    """Turns what came in into batches, one in flight at a time."""
+
+    def __init__(self, sequence: int, now: Callable[[], float]) -> None:
+        """Take the next journal sequence and a clock in seconds that only grows."""
+        self._logs: dict[bytes, LiveLog] = {}
+        self._rows: dict[bytes, LogRow] = {}
+        self._deleted: list[bytes] = []
+        self._deleting: list[bytes] = []
+        self._in_flight: list[_Cut] = []
+        self._in_flight_bytes = 0
+        self._sequence = sequence
+        self._now = now
+        self.unwritten_bytes = 0
+        """Bytes in memory that are not on disk in any form."""
+
+    def get(self, raw_key: bytes) -> LiveLog | None:
+        """Return a live output."""
+        return self._logs.get(raw_key)
+
+    def new_row(self, started_ms: int) -> LogRow:
+        """Return the row of an output that begins now, and note it with the next commit."""
+        return LogRow(started_ms=started_ms, journal_from=self._sequence)
+
+    def add(self, log: LiveLog, *, is_new: bool) -> None:
+        """Begin one; `is_new` when the index has no row of it."""
+        self._logs[log.raw_key] = log
+        if is_new:
+            self._rows[log.raw_key] = log.row
+
+    def feed(self, log: LiveLog, source: int, data: bytes, *, drop: bool = False) -> None:
+        """Add bytes to one; see `LiveLog.feed`."""
+        self.unwritten_bytes += log.feed(source, data, drop=drop)
+        if log.tail and log.tail_since is None:
+            log.tail_since = self._now()
+
+    def finish(self, log: LiveLog) -> None:
+        """Nothing more will come for it: seal it with the next commit."""
+        before = log.end
+        log.finish()
+        self.unwritten_bytes += log.end - before
+
+    def delete(self, raw_key: bytes) -> None:
+        """Forget one with the next commit."""
+        self._rows.pop(raw_key, None)
+        self._deleted.append(raw_key)
+        log = self._logs.pop(raw_key, None)
+        if log is not None:
+            self.unwritten_bytes -= log.end - log.handed_over
+            log.announce()
+
+    def is_deleted(self, raw_key: bytes) -> bool:
+        """Whether what the disk says about it no longer counts."""
+        return raw_key in self._deleted or raw_key in self._deleting
+
+    def announce(self) -> None:
+        """Wake everybody who waits for a change."""
+        for log in self._logs.values():
+            log.announce()
+
+    def collect(self) -> Batch | None:
+        """Return the next commit, None when nothing waits."""
+        rows, self._rows = self._rows, {}
+        self._deleting, self._deleted = self._deleted, []
+        records: list[Record] = []
+        blocks: list[tuple[bytes, Block]] = []
+        for log in self._logs.values():
+            self._in_flight_bytes += log.end - log.handed_over
+            new = log.hand_over()
+            cut, rest, end = self._cut(log)
+            if log.finished:
+                rows[log.raw_key] = _sealed_row(log)
+            blocks += [(log.raw_key, block) for block in cut]
+            to_note = rest if cut else new
+            if to_note and not log.finished:
+                one = join(to_note)
+                records.append(Record(log.raw_key, one.offset, one.source_end, one.data))
+            self._needs_entry(log, is_noted=bool(to_note), has_blocks=bool(cut))
+            if new or cut or log.is_ending:
+                self._in_flight.append(_Cut(log, end, log.is_ending))
+        if not (records or blocks or rows or self._deleting or self._in_flight):
+            return None
+        needed = [log.first_entry for log in self._logs.values() if log.first_entry is not None]
+        batch = Batch(
+            sequence=self._sequence,
+            oldest_needed=min(needed, default=self._sequence + 1),
+            records=records,
+            blocks=blocks,
+            rows=list(rows.items()),
+            deleted=self._deleting,
+        )
+        self._sequence += bool(records)
+        return batch
+
+    def _cut(self, log: LiveLog) -> tuple[list[Block], list[Chunk], Position]:
+        """Return the blocks to write now, the chunks after them, and where the blocks end."""
+        since = log.tail_since
+        is_old = since is not None and self._now() - since >= TAIL_AGE_SECONDS
+        is_long = log.end - log.blocks_end.offset >= BLOCK_BYTES
+        if _fits_row(log) or not (log.is_ending or is_old or is_long):
+            return [], log.tail, log.blocks_end
+        everything = log.is_ending or is_old
+        cut, end = cut_blocks(log.tail, log.blocks_end, everything=everything)
+        return cut, [chunk for chunk in log.tail if chunk.offset >= end.offset], end
+
+    def _needs_entry(self, log: LiveLog, *, is_noted: bool, has_blocks: bool) -> None:
+        if log.finished or (has_blocks and not is_noted):
+            log.first_entry = log.tail_since = None
+        elif has_blocks:
+            log.first_entry, log.tail_since = self._sequence, self._now()
+        elif is_noted and log.first_entry is None:
+            log.first_entry = self._sequence
+
+    def settle(self) -> None:
+        """Let go of what need not stay in memory, now that the batch in flight is on disk."""
+        self.unwritten_bytes -= self._in_flight_bytes
+        self._in_flight_bytes = 0
+        for log, end, is_last in self._in_flight:
+            log.forget_before(end)
+            if is_last and log.is_ending and log.end == log.handed_over:
+                if self._logs.get(log.raw_key) is log:
+                    del self._logs[log.raw_key]
+                log.announce()
+        self._in_flight.clear()
+        self._deleting = []
+
+
+def _fits_row(log: LiveLog) -> bool:
+    return log.finished and log.blocks_end.offset == 0 and log.end <= INLINE_BYTES_MAX
+
+
+def _sealed_row(log: LiveLog) -> LogRow:
+    inline = b"".join([chunk.data for chunk in log.tail]) if _fits_row(log) else b""
+    return msgspec.structs.replace(
+        log.row,
+        sealed=True,
+        size=log.end,
+        source_end=log.source_end,
+        info=log.tally.final(),
+        inline=pack_inline(inline),
+    )

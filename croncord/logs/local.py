@@ -1,0 +1,279 @@
+"""The outputs that this node holds: written by its own runs, or copied from other nodes."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final, TypeVar
+
+from croncord.errors import Conflict, NotFound, StoreError
+from croncord.frames import decode_frames
+from croncord.logs.blocks import DamagedError
+from croncord.logs.chunks import Position, from_frame
+from croncord.logs.disk import Disk, unpack_inline
+from croncord.logs.keys import LogRow, pack, unpack
+from croncord.logs.live import LiveLog
+from croncord.logs.live_logs import TAIL_AGE_SECONDS, LiveLogs
+from croncord.logs.recovery import recover
+from croncord.logs.tally import Tally
+from croncord.logs.writer import RETRY_SECONDS, GroupWriter
+from croncord.model import LogInfo
+from croncord.ports import LogKey, LogStatus
+
+READ_BYTES: Final = 256 * 1024
+"""A reader gets about so much at a time, and that much is in memory for it."""
+ROOM_BYTES: Final = 32 * 1024 * 1024
+"""So much may wait for the disk. Beyond it feeders wait, or drop when the disk refuses."""
+SEAL_PATIENCE_SECONDS: Final = 10.0
+"""A seal is answered after that long even when the disk still refuses."""
+
+_READ_THREADS = 4
+_ROOM_POLL_SECONDS = 0.05
+_log = logging.getLogger(__name__)
+_Result = TypeVar("_Result")
+
+
+class LocalLogs:
+    """Outputs on this node's disk, the newest bytes in memory. Called on the event loop."""
+
+    def __init__(self, disk: Disk, *, room_bytes: int, retry_seconds: float) -> None:
+        self._disk = disk
+        self._room_bytes = room_bytes
+        self._live = LiveLogs(disk.next_sequence(), asyncio.get_running_loop().time)
+        self.closing = False
+        self._beginning = asyncio.Lock()
+        self._readers = ThreadPoolExecutor(_READ_THREADS, thread_name_prefix="logs-read")
+        self._writer = GroupWriter(
+            "logs-write",
+            collect=self._live.collect,
+            commit=disk.write,
+            settle=lambda _: self._live.settle(),
+            retry_seconds=retry_seconds,
+        )
+        self._housekeeping = asyncio.create_task(self._keep_house(), name="logs-housekeeping")
+
+    async def _keep_house(self) -> None:
+        while True:
+            await asyncio.sleep(TAIL_AGE_SECONDS)
+            self._writer.kick()
+            await self.in_thread(self._disk.free_dead_readers)
+
+    @classmethod
+    async def open(
+        cls, root: Path, *, room_bytes: int = ROOM_BYTES, retry_seconds: float = RETRY_SECONDS
+    ) -> "LocalLogs":
+        """Open the directory and recover what a crash left. Raises StoreError."""
+
+        def prepare() -> Disk:
+            disk = Disk(root)
+            try:
+                recover(disk)
+            except BaseException:
+                disk.close()
+                raise
+            return disk
+
+        disk = await asyncio.to_thread(prepare)
+        return cls(disk, room_bytes=room_bytes, retry_seconds=retry_seconds)
+
+    async def close(self) -> None:
+        """Make everything durable and close. What is being written goes on after the next open."""
+        self.closing = True
+        self._live.announce()
+        self._housekeeping.cancel()
+        await asyncio.wait([self._housekeeping])
+        await self._writer.close()
+        self._readers.shutdown()
+        self._disk.close()
+
+    @property
+    def failure(self) -> StoreError | None:
+        """Why the disk refuses writes at present."""
+        return self._writer.failure
+
+    async def begin(self, key: LogKey, *, started_ms: int = 0, behind: bool = False) -> int:
+        """Begin an output or continue one; returns where its feeder goes on.
+
+        `behind` says that other nodes have more of it than this one. What turns out to be damaged
+        is thrown away: the feeder goes on at 0.
+        """
+        raw_key = pack(key)
+        async with self._beginning:
+            live = self._live.get(raw_key)
+            if live is None:
+                row = self._row(raw_key)
+                if row is not None and row.sealed:
+                    return row.source_end
+                live = await self._continued(raw_key, row) if row is not None else None
+                is_new = live is None
+                if live is None:
+                    live = LiveLog(raw_key, self._live.new_row(started_ms), Position(), Tally())
+                self._live.add(live, is_new=is_new)
+            live.resting, live.behind = False, behind
+        self._writer.kick()
+        return live.taken
+
+    async def _continued(self, raw_key: bytes, row: LogRow) -> LiveLog | None:
+        try:
+            held, tally = await self.in_thread(lambda: _replay(self._disk, raw_key))
+        except DamagedError:
+            _log.exception("the output %s is damaged and begins anew", unpack(raw_key))
+            self._live.delete(raw_key)
+            return None
+        return LiveLog(raw_key, row, held, tally)
+
+    async def append(self, key: LogKey, source: int, data: bytes, *, may_drop: bool) -> int:
+        """Add bytes that stand at `source` in the feeder's count; returns where it goes on.
+
+        While the disk cannot keep up it waits. While the disk refuses and memory is used up it
+        drops and counts, or raises StoreError without `may_drop`. Raises Conflict when bytes
+        before these are missing or the output is sealed, NotFound when it was not begun.
+        """
+        while self._live.unwritten_bytes > self._room_bytes and self.failure is None:
+            self._writer.kick()
+            await asyncio.sleep(_ROOM_POLL_SECONDS)
+        live = self._live.get(pack(key))
+        if live is None:
+            return self._append_to_sealed(key, source, data)
+        drop = self._live.unwritten_bytes > self._room_bytes
+        if drop and not may_drop and self.failure is not None:
+            raise self.failure
+        self._live.feed(live, source, data, drop=drop and may_drop)
+        self._writer.kick()
+        return live.taken
+
+    def _append_to_sealed(self, key: LogKey, source: int, data: bytes) -> int:
+        row = self.row(key)
+        if row is None or not row.sealed:
+            raise NotFound(f"output {key} is not open", hint="Open it first.")
+        if source + len(data) > row.source_end:
+            raise Conflict(f"output {key} is sealed", hint="Nothing can be added to it.")
+        return row.source_end
+
+    async def seal(self, key: LogKey) -> LogInfo:
+        """Nothing more will come. Returns the final counts and digest once all is on disk.
+
+        When the disk refuses for `SEAL_PATIENCE_SECONDS`, returns without waiting longer; the
+        bytes stay in memory and are tried again. Raises NotFound when the output was never begun.
+        """
+        raw_key = pack(key)
+        live = self._live.get(raw_key)
+        if live is None:
+            row = self._row(raw_key)
+            if row is None:
+                raise NotFound(f"there is no output {key}", hint="Open it first.")
+            if row.sealed:
+                return row.info
+            await self.begin(key)
+            return await self.seal(key)
+        if not live.finished:
+            self._live.finish(live)
+        info = live.tally.final()
+        try:
+            await asyncio.wait_for(self._writer.flush(), SEAL_PATIENCE_SECONDS)
+        except (TimeoutError, StoreError):
+            _log.error("output %s is complete but not on disk yet: %s", key, self.failure)
+        return info
+
+    def rest(self, key: LogKey) -> None:
+        """Nobody feeds it at present: keep what is there, and tell its followers."""
+        live = self._live.get(pack(key))
+        if live is not None and not live.finished:
+            live.resting = True
+            self._writer.kick()
+
+    async def flush(self) -> None:
+        """Return when everything so far is on disk."""
+        await self._writer.flush()
+
+    async def delete(self, keys: Sequence[LogKey]) -> None:
+        """Forget outputs; returns when that is on disk."""
+        for key in keys:
+            self._live.delete(pack(key))
+        await self.flush()
+
+    def live(self, key: LogKey) -> LiveLog | None:
+        """Return an output that is being written here."""
+        return self._live.get(pack(key))
+
+    def row(self, key: LogKey) -> LogRow | None:
+        """Return what is on disk about an output."""
+        return self._row(pack(key))
+
+    def _row(self, raw_key: bytes) -> LogRow | None:
+        return None if self._live.is_deleted(raw_key) else self._disk.row(raw_key)
+
+    def unsealed(self) -> list[LogKey]:
+        """Return the outputs that were begun on this node and not sealed, oldest first."""
+        return [unpack(raw_key) for raw_key in self._disk.unsealed()]
+
+    def status(self, key: LogKey) -> LogStatus | None:
+        """Return what is held of an output, None when nothing."""
+        raw_key = pack(key)
+        live = self._live.get(raw_key)
+        if live is not None:
+            return LogStatus(size=live.end, complete=False, info=live.tally.growing())
+        row = self._row(raw_key)
+        if row is None:
+            return None
+        if row.sealed:
+            return LogStatus(size=row.size, complete=True, info=row.info)
+        held = self._disk.blocks_end(raw_key)
+        info = LogInfo(bytes=held.bytes, lines=held.lines)
+        return LogStatus(size=held.offset, complete=False, info=info)
+
+    def final_info(self, key: LogKey) -> LogInfo:
+        """Return what `seal` would say if nothing more came."""
+        live = self._live.get(pack(key))
+        if live is not None:
+            return live.tally.final()
+        row = self.row(key)
+        return LogInfo() if row is None else row.info
+
+    async def piece(self, key: LogKey, offset: int) -> bytes:
+        """Return whole frames from an offset on, about `READ_BYTES`, nothing at the end.
+
+        Raises Invalid when no frame begins there, StoreError when what is stored is damaged.
+        """
+        raw_key = pack(key)
+        live = self._live.get(raw_key)
+        if live is not None and offset >= live.blocks_end.offset:
+            return live.read(offset, READ_BYTES)
+        row = self._row(raw_key)
+        if row is not None and row.inline:
+            data = unpack_inline(row)
+            return from_frame(data, offset) if offset < len(data) else b""
+        return await self.in_thread(lambda: _read_blocks(self._disk, raw_key, offset))
+
+    async def blocks_with_lines(self, key: LogKey, lines: int) -> int:
+        """Return the offset of the last block from which so many lines follow in blocks, or 0."""
+        raw_key = pack(key)
+        return await self.in_thread(lambda: self._disk.block_with_lines(raw_key, lines))
+
+    async def in_thread(self, work: Callable[[], _Result]) -> _Result:
+        """Run something that reads the disk, off the loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, work)
+
+
+def _read_blocks(disk: Disk, raw_key: bytes, offset: int) -> bytes:
+    start, data = disk.read(raw_key, offset, READ_BYTES)
+    skip = offset - start
+    if skip >= len(data):
+        return b""
+    return from_frame(data, skip) if skip else data
+
+
+def _replay(disk: Disk, raw_key: bytes) -> tuple[Position, Tally]:
+    """Count an output's blocks again: a running digest cannot be stored."""
+    end = disk.blocks_end(raw_key)
+    tally = Tally()
+    offset = 0
+    while offset < end.offset:
+        data = _read_blocks(disk, raw_key, offset)
+        frames, consumed = decode_frames(data)
+        if not consumed:
+            raise DamagedError(f"bytes {offset} to {end.offset} of {unpack(raw_key)} are gone")
+        tally.add(frames)
+        offset += consumed
+    return end, tally

@@ -1,0 +1,151 @@
+"""From an order to a running script: fork, become its user, enter its directory, exec.
+
+Imported by the shim: standard library only. This is the only place that forks a script.
+"""
+
+# Plain paths: this is loaded for every shim, where pathlib costs memory and buys nothing.
+# ruff: noqa: PTH110, PTH123
+
+import contextlib
+import errno
+import os
+import signal
+from typing import Any, Final, NamedTuple, NoReturn
+
+_STAGES: Final = {
+    "session": "the script could not get a session of its own",
+    "user": "the script cannot run as {user}",
+    "directory": "the working directory {directory} cannot be entered",
+    "script": "{user} cannot read the script at {script}",
+    "interpreter": "{interpreter} cannot be started",
+}
+_FIRST_FREE_DESCRIPTOR = 3
+_NO_STATUS = 127
+_FALLBACK_DIRECTORY = "/"
+
+
+class LaunchError(Exception):
+    """The script could not be started; the message says why."""
+
+
+class Launched(NamedTuple):
+    """A started script."""
+
+    pid: int
+    stdout: int
+    stderr: int
+    notes: str
+    """What its reader should know, as a sentence; normally empty."""
+
+
+def launch(order: dict[str, Any]) -> Launched:
+    """Start the script of an order, see `croncord.node.order`.
+
+    Raises LaunchError when it could not be started; then no process is left.
+    """
+    out_read, out_write = os.pipe()
+    err_read, err_write = os.pipe()
+    word_read, word_write = os.pipe()
+    try:
+        pid = os.fork()
+    except OSError as error:
+        for end in (out_read, out_write, err_read, err_write, word_read, word_write):
+            os.close(end)
+        raise LaunchError(f"no process could be made for it: {error.strerror}") from error
+    if pid == 0:
+        _become_script(order, out_write, err_write, word_write)
+    for end in (out_write, err_write, word_write):
+        os.close(end)
+    with open(word_read, encoding="utf-8", errors="replace") as words:
+        said = words.read()  # ends when the exec closes the other end, or when the child gives up
+    notes, _, failure = said.partition("\0")
+    if failure:
+        os.close(out_read)
+        os.close(err_read)
+        os.waitpid(pid, 0)
+        raise LaunchError(_sentence(order, failure))
+    return Launched(pid, out_read, err_read, notes)
+
+
+def _become_script(order: dict[str, Any], out: int, err: int, word: int) -> NoReturn:
+    stage = "session"
+    try:
+        os.setsid()
+        _reset_signals()
+        _place_descriptors(out, err, word)
+        word = _FIRST_FREE_DESCRIPTOR
+        stage = "user"
+        if order["uid"] is not None:
+            os.setgroups(order["groups"])
+            os.setgid(order["gid"])
+            os.setuid(order["uid"])
+        os.umask(0o022)
+        stage = "directory"
+        _enter(order, word)
+        stage = "script"
+        os.close(os.open(order["script"], os.O_RDONLY))
+        stage = "interpreter"
+        argv = order["argv"]
+        os.execve(argv[0], argv, order["environment"])  # noqa: S606  running scripts is the trade
+    # Whatever it is, the parent must hear of it: this process may never return into the shim's code.
+    except BaseException as error:  # noqa: BLE001
+        number = error.errno if isinstance(error, OSError) and error.errno else 0
+        with contextlib.suppress(OSError):
+            os.write(word, f"\0{stage}\0{number}\0{error}".encode(errors="replace"))
+    os._exit(_NO_STATUS)
+
+
+def _reset_signals() -> None:
+    # Ignored signals stay ignored over exec, and both Python and the shim ignore some.
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        with contextlib.suppress(OSError):  # the C library keeps two for itself
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+
+
+def _place_descriptors(out: int, err: int, word: int) -> None:
+    """Make 0 empty, 1 and 2 the pipes, 3 the word pipe, and close everything else."""
+    # The shim keeps 0 to 2 open, so none of these sits on a number that is wanted.
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for wanted, end in enumerate((nothing, out, err)):
+        os.dup2(end, wanted)
+    os.dup2(word, _FIRST_FREE_DESCRIPTOR, inheritable=False)
+    os.closerange(_FIRST_FREE_DESCRIPTOR + 1, os.sysconf("SC_OPEN_MAX"))
+
+
+def _enter(order: dict[str, Any], word: int) -> None:
+    try:
+        os.chdir(order["directory"])
+    except OSError as error:
+        if order["directory_is_wanted"]:
+            raise
+        os.chdir(_FALLBACK_DIRECTORY)
+        said = f"the home directory {order['directory']} cannot be entered ({error.strerror}); "
+        os.write(word, f"{said}it ran in {_FALLBACK_DIRECTORY}".encode(errors="replace"))
+
+
+def _sentence(order: dict[str, Any], failure: str) -> str:
+    stage, number, text = failure.split("\0", 2)
+    cause = os.strerror(int(number)) if int(number) else text
+    interpreter = order["argv"][0]
+    if stage == "interpreter":
+        cause = _why_not(interpreter, int(number)) or cause
+    what = _STAGES[stage].format(
+        user=order["user"],
+        directory=order["directory"],
+        script=order["script"],
+        interpreter=f"the interpreter {interpreter}",
+    )
+    return f"{what}: {cause}"
+
+
+def _why_not(interpreter: str, number: int) -> str:
+    if number == errno.ENOENT:
+        if os.path.exists(interpreter):
+            return "its own loader is missing; it may be built for another kind of machine"
+        return "there is no such file on this machine"
+    if number == errno.ENOEXEC:
+        return "it is not a program this machine can run"
+    if number == errno.E2BIG:
+        return "the environment is too large for this machine"
+    return ""

@@ -1,0 +1,195 @@
+"""Calls to other nodes over HTTP: the port `Peers`. The other end is `croncord.web.peer_routes`."""
+
+import secrets
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Final, TypeVar
+
+import aiohttp
+import msgspec
+from yarl import URL
+
+from croncord.clock import Clock
+from croncord.errors import NotFound, Unreachable
+from croncord.model import milliseconds
+from croncord.peer_auth import PeerSigner
+from croncord.ports import LogKey, LogStatus, Sighting, Vitals
+
+CONNECT_SECONDS: Final = 3.0
+ANSWER_SECONDS: Final = 5.0
+"""Without a byte for so long, a call has failed."""
+IDLE_SECONDS: Final = 20.0
+"""Without a byte for so long, an output that is followed is asked for again: the network may have
+lost the connection without saying so, and a quiet script looks the same."""
+ANSWER_BYTES_MAX: Final = 1024 * 1024
+STREAM_BYTES: Final = 64 * 1024
+
+_Answer = TypeVar("_Answer")
+
+_decode_sightings = msgspec.msgpack.Decoder(tuple[Sighting, ...]).decode
+_decode_status = msgspec.msgpack.Decoder(LogStatus).decode
+_decode_offset = msgspec.msgpack.Decoder(int).decode
+
+
+class HttpPeers:
+    """Implements `croncord.ports.Peers`. Made on the event loop."""
+
+    def __init__(
+        self,
+        secret: bytes | None,
+        *,
+        clock: Clock,
+        tls: ssl.SSLContext | None = None,
+        idle_seconds: float = IDLE_SECONDS,
+    ) -> None:
+        """Take the cluster secret; without one there are no other nodes to call."""
+        self._signer = PeerSigner(secret) if secret else None
+        self._clock = clock
+        self._tls = tls
+        self._idle_seconds = idle_seconds
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0), auto_decompress=False, trust_env=False
+        )
+
+    async def stop(self) -> None:
+        """Close all connections."""
+        await self._session.close()
+
+    async def send_vitals(self, leader_http: str, vitals: Vitals) -> tuple[Sighting, ...]:
+        """Report to the leader; the answer is its table of everybody. Raises Unreachable."""
+        body = msgspec.msgpack.encode(vitals)
+        answer = await self._call("POST", leader_http, "vitals", body=body)
+        return _decoded(_decode_sightings, answer, leader_http)
+
+    async def log_status(self, node_http: str, key: LogKey) -> LogStatus | None:
+        """Ask what another node holds. Raises Unreachable."""
+        try:
+            answer = await self._call("GET", node_http, f"{_path(key)}/status")
+        except NotFound:
+            return None
+        return _decoded(_decode_status, answer, node_http)
+
+    async def log_tail_offset(self, node_http: str, key: LogKey, lines: int) -> int:
+        """Ask from where that many last lines follow. Raises NotFound, Unreachable."""
+        query = {"lines": str(lines)}
+        answer = await self._call("GET", node_http, f"{_path(key)}/tail", query=query)
+        return _decoded(_decode_offset, answer, node_http)
+
+    async def log_stream(
+        self, node_http: str, key: LogKey, *, offset: int, follow: bool
+    ) -> AsyncIterator[bytes]:
+        """Yield framed bytes of another node's copy from `offset` on.
+
+        Ends when all of it was read; with `follow`, when the other node's copy is sealed. A stream
+        that is quiet is asked for anew, which its reader does not notice. Raises NotFound when the
+        node has nothing, Unreachable when it does not answer or the connection breaks.
+        """
+        read_seconds = self._idle_seconds if follow else ANSWER_SECONDS
+        while True:
+            query = {"offset": str(offset), "follow": str(int(follow))}
+            has_answered = False
+            try:
+                async with self._request(
+                    "GET", node_http, _path(key), query=query, read_seconds=read_seconds
+                ) as response:
+                    has_answered = True
+                    async for data in response.content.iter_chunked(STREAM_BYTES):
+                        offset += len(data)
+                        yield data
+            except _QuietError:
+                if not (follow and has_answered):
+                    raise
+            else:
+                return
+
+    async def _call(
+        self,
+        method: str,
+        node_http: str,
+        path: str,
+        *,
+        body: bytes = b"",
+        query: Mapping[str, str] | None = None,
+    ) -> bytes:
+        async with self._request(method, node_http, path, body=body, query=query) as response:
+            parts: list[bytes] = []
+            size = 0
+            async for data in response.content.iter_chunked(STREAM_BYTES):
+                parts.append(data)
+                size += len(data)
+                if size > ANSWER_BYTES_MAX:
+                    raise Unreachable(
+                        f"{node_http} answers with more than {ANSWER_BYTES_MAX} bytes"
+                    )
+        return b"".join(parts)
+
+    @asynccontextmanager
+    async def _request(
+        self,
+        method: str,
+        node_http: str,
+        path: str,
+        *,
+        body: bytes = b"",
+        query: Mapping[str, str] | None = None,
+        read_seconds: float = ANSWER_SECONDS,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        if self._signer is None:
+            hint = "Start all nodes with the same --secret-file."
+            raise Unreachable("this node has no cluster secret", hint=hint)
+        url = (URL(node_http) / f"internal/v1/{path}").with_query(query or {})
+        headers = self._signer.headers(
+            method,
+            node_http,
+            url.raw_path_qs,
+            body=body,
+            now_ms=milliseconds(self._clock.now()),
+            nonce=secrets.token_urlsafe(16),
+        )
+        timeout = aiohttp.ClientTimeout(
+            total=None,
+            connect=CONNECT_SECONDS,
+            sock_connect=CONNECT_SECONDS,
+            sock_read=read_seconds,
+        )
+        try:
+            async with self._session.request(
+                method,
+                url,
+                data=body or None,
+                headers=headers,
+                timeout=timeout,
+                ssl=self._tls or True,
+                allow_redirects=False,
+            ) as response:
+                if response.status != 200:
+                    raise await _refusal(response, node_http)
+                yield response
+        except aiohttp.SocketTimeoutError as error:
+            raise _QuietError(f"{node_http} has been quiet for {read_seconds:g} s") from error
+        except (aiohttp.ClientError, OSError) as error:
+            # TimeoutError, for connecting, is an OSError.
+            raise Unreachable(f"{node_http} does not answer: {error}") from error
+
+
+class _QuietError(Unreachable):
+    """No byte came for a while."""
+
+
+async def _refusal(response: aiohttp.ClientResponse, node_http: str) -> NotFound | Unreachable:
+    detail = (await response.content.read(1000)).decode(errors="replace")
+    if response.status == 404:
+        return NotFound(f"{node_http} does not have that")
+    return Unreachable(f"{node_http} refused with {response.status}: {detail}")
+
+
+def _decoded(decode: Callable[[bytes], _Answer], answer: bytes, node_http: str) -> _Answer:
+    try:
+        return decode(answer)
+    except msgspec.DecodeError as error:
+        raise Unreachable(f"{node_http} gave an answer that makes no sense: {error}") from error
+
+
+def _path(key: LogKey) -> str:
+    return f"logs/{key.run_id}/{key.attempt}"

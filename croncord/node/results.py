@@ -1,0 +1,75 @@
+"""From how a process ended to the result that the cluster agrees on."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from croncord.errors import CronCordError
+from croncord.lifecycle import Reason, RunState
+from croncord.model import LogInfo
+from croncord.ports import LogKey, ProcessEnd, RunLogs
+from croncord.raft.commands import RunResult
+
+EXCERPT_LINES: Final = 10
+EXCERPT_CHARACTERS: Final = 2000
+DETAIL_CHARACTERS: Final = 1000
+
+_STATES: Final = {
+    "timed_out": (RunState.TIMED_OUT, Reason.TIMEOUT),
+    "killed": (RunState.KILLED, Reason.REQUESTED),
+    "start_failed": (RunState.FAILED, Reason.START_FAILED),
+    "lost": (RunState.LOST, Reason.NODE_RESTARTED),
+}
+
+
+def result_of(end: ProcessEnd, *, log: LogInfo, excerpt: str, ahead: timedelta) -> RunResult:
+    """Return the result of a process that ended.
+
+    `ahead` is how much this node's clock is ahead of the leader's: rows tell the leader's time.
+    """
+    if end.outcome == "exited":
+        state, reason = (RunState.SUCCEEDED if end.exit_code == 0 else RunState.FAILED), None
+    else:
+        state, reason = _STATES[end.outcome]
+    return RunResult(
+        run_id=end.key.run_id,
+        attempt=end.key.attempt,
+        state=state,
+        reason=reason,
+        started_at=None if end.started_at is None else end.started_at - ahead,
+        finished_at=end.finished_at - ahead,
+        exit_code=end.exit_code,
+        signal=end.signal,
+        cpu_seconds=end.cpu_seconds,
+        max_rss_bytes=end.max_rss_bytes,
+        log=log,
+        excerpt=excerpt,
+        detail=end.detail[:DETAIL_CHARACTERS],
+        signalled_at=None if end.signalled_at is None else end.signalled_at - ahead,
+        survivors=end.survivors,
+    )
+
+
+def unstarted(key: LogKey, state: RunState, reason: Reason, at: datetime, detail: str) -> RunResult:
+    """Return the result of an attempt that has no process to tell about. `at`: leader's time."""
+    return RunResult(
+        run_id=key.run_id,
+        attempt=key.attempt,
+        state=state,
+        reason=reason,
+        finished_at=at,
+        detail=detail[:DETAIL_CHARACTERS],
+    )
+
+
+async def sealed_log(logs: RunLogs, key: LogKey) -> tuple[LogInfo, str]:
+    """Return what is known of an output and its last lines; empty when the store cannot tell."""
+    try:
+        info = await logs.close(key)
+        offset = await logs.tail_offset(key, EXCERPT_LINES)
+        pieces = [chunk.data async for chunk in logs.read(key, offset=offset)]
+    except CronCordError:
+        # The result counts more than its output; the run's detail says that the store refused.
+        return LogInfo(), ""
+    text = b"".join(pieces).decode(errors="replace")
+    lines = text.splitlines()[-EXCERPT_LINES:]
+    return info, "\n".join(lines)[-EXCERPT_CHARACTERS:]

@@ -1,0 +1,68 @@
+"""The directory of an attempt: what lies in it, who writes it, and who decides that it starts.
+
+    order     daemon  JSON: what to start and how
+    script    daemon  the bytes that run
+    meta      shim    JSON: the shim's pid, its start tick, the boot id; see `take`
+    control   shim    Unix socket: the daemon listens for news and asks for a kill
+    main      shim    JSON: pid, start tick and start time of the script's first process
+    spool     shim    frames of output, the last one an end frame
+    result    shim    JSON, equal to the payload of the end frame; its room is reserved at the start
+    trouble   shim    what the shim itself had to complain about, normally empty
+
+Imported by the shim: standard library only.
+"""
+
+# Plain paths: this is loaded for every shim, where pathlib costs memory and buys nothing.
+# ruff: noqa: PTH104, PTH108, PTH118, PTH123
+
+import json
+import os
+from typing import Any, Final
+
+ORDER: Final = "order"
+SCRIPT: Final = "script"
+META: Final = "meta"
+CONTROL: Final = "control"
+MAIN: Final = "main"
+SPOOL: Final = "spool"
+RESULT: Final = "result"
+TROUBLE: Final = "trouble"
+
+RESULT_BYTES: Final = 16 * 1024
+"""Room reserved for the result, so that a disk that fills up meanwhile does not lose it."""
+
+
+def take(directory: str, meta: dict[str, Any]) -> bool:
+    """Make the `meta` file unless it is there; returns whether this call made it.
+
+    The shim takes the directory before it starts anything. A daemon that comes back and finds a
+    directory without `meta` takes it too: then a shim that is still on its way starts nothing.
+    """
+    draft = os.path.join(directory, f".{META}.{os.getpid()}")
+    with open(draft, "w", encoding="ascii") as file:
+        json.dump(meta, file)
+    try:
+        os.link(draft, os.path.join(directory, META))
+    except FileExistsError:
+        return False
+    finally:
+        os.unlink(draft)
+    return True
+
+
+def read_json(directory: str, name: str) -> dict[str, Any] | None:
+    """Return what the file says, None when it is missing or not whole."""
+    try:
+        with open(os.path.join(directory, name), "rb") as file:
+            found = json.loads(file.read().rstrip(b"\0"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def write_json(directory: str, name: str, content: dict[str, Any]) -> None:
+    """Write the file so that a reader sees all of it or nothing."""
+    draft = os.path.join(directory, f".{name}.{os.getpid()}")
+    with open(draft, "w", encoding="ascii") as file:
+        json.dump(content, file)
+    os.rename(draft, os.path.join(directory, name))

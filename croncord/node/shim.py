@@ -1,0 +1,273 @@
+"""What stands beside a running script: one small process that sees it through to its end.
+
+The shim holds the script's pipes, its time limit and its exit status, writes frames to the spool
+and the result at the end. It needs nobody: daemon and zygote may die, be upgraded, come back.
+
+Imported by the zygote: standard library and `croncord.frames` only. No threads.
+"""
+
+# Plain paths: this is loaded for every shim, where pathlib costs memory and buys nothing.
+# ruff: noqa: PTH123
+
+import contextlib
+import ctypes
+import functools
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import Any, Final, NoReturn
+
+from croncord.node import rundir
+from croncord.node.capture import STDERR, STDOUT, Capture
+from croncord.node.control import Control, Turnstile
+from croncord.node.kill import Ending, Process, boot_id, find_processes, look, marks_of
+from croncord.node.launch import Launched, LaunchError, launch
+
+DRAIN_SECONDS: Final = 2.0
+"""How long output is still read after the script has ended but somebody holds its pipes open."""
+
+_PIPE_BYTES = 65_535
+_NAMED_LEFTOVERS = 10
+# The result has to fit into its reserved room and into one frame.
+_NAMED_SURVIVORS = 100
+_DETAIL_CHARACTERS = 1000
+_PR_SET_NAME = 15
+_PR_SET_CHILD_SUBREAPER = 36
+_IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE)
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def become_shim(directory: str, tell: Callable[[str, dict[str, Any]], None]) -> NoReturn:
+    """Turn this freshly forked process into the shim of that directory, until the script's end.
+
+    `tell` is called once: with an empty string and this shim's `meta` when the script runs or the
+    result says why not, with a sentence when not even a result can be written. The process ends
+    quietly, calling nothing, when the directory is taken already.
+    """
+    os.setsid()
+    os.umask(0o077)
+    for number in _IGNORED:
+        signal.signal(number, signal.SIG_IGN)
+    _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    _libc.prctl(_PR_SET_NAME, b"croncord-shim", 0, 0, 0)
+    try:
+        os.chdir(directory)
+        _redirect_descriptors()
+        me = look(os.getpid())
+        meta = {"boot": boot_id(), "pid": os.getpid(), "started": me.started if me else 0}
+        shim = Shim() if rundir.take(".", meta) else None
+    except OSError as error:
+        tell(f"its directory cannot be used: {error.strerror}", {})
+        os._exit(1)
+    if shim is not None:
+        shim.see_through(lambda: tell("", meta))
+    os._exit(0)
+
+
+def _redirect_descriptors() -> None:
+    with open(os.devnull, "rb") as nothing, open(rundir.TROUBLE, "ab") as trouble:
+        for wanted, file in enumerate((nothing, trouble, trouble)):
+            os.dup2(file.fileno(), wanted)
+
+
+class Shim:
+    """Sees one script through. The working directory is the run's directory."""
+
+    def __init__(self) -> None:
+        order = rundir.read_json(".", rundir.ORDER)
+        if order is None:
+            raise FileNotFoundError(0, "the order in it is missing or damaged")
+        self._order = order
+        self._marks = marks_of(order["run_id"], order["attempt"])
+        self._result = os.open(rundir.RESULT, os.O_CREAT | os.O_WRONLY, 0o600)
+        os.posix_fallocate(self._result, 0, rundir.RESULT_BYTES)
+        spool = os.open(rundir.SPOOL, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+        self._capture = Capture(spool, order["log_bytes"])
+        self._turnstile = Turnstile()
+        self._control = Control(
+            rundir.CONTROL,  # relative: the whole path may be too long for a socket
+            self._turnstile,
+            functools.partial(self._begin_ending, "killed"),
+        )
+        self._pipes = 0
+        self._main = 0
+        self._status: int | None = None
+        self._started_ms = 0
+        self._started = 0.0
+        self._ended: float | None = None
+        self._has_children = True
+        self._cpu_seconds = 0.0
+        self._max_rss_bytes = 0
+        self._outcome = "exited"
+        self._ending: Ending | None = None
+        self._signalled_ms: int | None = None
+        self._notes: list[str] = []
+
+    def see_through(self, tell_ready: Callable[[], None]) -> None:
+        """Start the script, stay until it has ended, write the result."""
+        self._watch_children()
+        self._started_ms, self._started = time.time_ns() // 1_000_000, time.monotonic()
+        try:
+            launched = launch(self._order)
+        except LaunchError as error:
+            self._outcome, self._notes = "start_failed", [str(error)]
+            self._has_children = False
+            self._write_result()
+            tell_ready()
+            return
+        self._adopt(launched)
+        tell_ready()
+        while not self._is_over():
+            self._turn()
+        self._write_result()
+
+    def _adopt(self, launched: Launched) -> None:
+        self._main = launched.pid
+        main = look(launched.pid)
+        known = {
+            "pid": launched.pid,
+            "started": main.started if main else 0,
+            "started_ms": self._started_ms,
+        }
+        with contextlib.suppress(OSError):  # only a help for the case that this shim gets killed
+            rundir.write_json(".", rundir.MAIN, known)
+        if launched.notes:
+            self._notes.append(launched.notes)
+        for pipe, stream in ((launched.stdout, STDOUT), (launched.stderr, STDERR)):
+            self._pipes += 1
+            self._turnstile.add(pipe, functools.partial(self._read, pipe, stream))
+
+    def _read(self, pipe: int, stream: int) -> None:
+        data = os.read(pipe, _PIPE_BYTES)
+        if data:
+            self._capture.take(stream, data)
+            self._control.tell_news()
+        else:
+            self._turnstile.remove(pipe)
+            os.close(pipe)
+            self._pipes -= 1
+
+    # Time
+
+    def _turn(self) -> None:
+        wake_at = self._wake_at()
+        self._turnstile.turn(None if wake_at is None else wake_at - time.monotonic())
+        self._reap()
+        limit_at = self._limit_at()
+        if limit_at is not None and time.monotonic() >= limit_at:
+            self._begin_ending("timed_out", self._order["kill_grace_seconds"])
+        if self._ending is not None and not self._ending.is_over:
+            if not self._has_children or time.monotonic() >= self._ending.next_step_at:
+                self._ending.step()
+            if self._ending.is_over:
+                self._ended = time.monotonic()
+
+    def _wake_at(self) -> float | None:
+        if self._ending is not None and not self._ending.is_over:
+            return self._ending.next_step_at
+        if self._ended is not None:
+            return self._ended + DRAIN_SECONDS
+        return self._limit_at()
+
+    def _limit_at(self) -> float | None:
+        limit = self._order["timeout_seconds"]
+        if limit is None or self._status is not None or self._ending is not None:
+            return None
+        return self._started + float(limit)
+
+    def _is_over(self) -> bool:
+        is_ended = self._status is not None if self._ending is None else self._ending.is_over
+        if not is_ended or self._ended is None:
+            return False
+        return not self._pipes or time.monotonic() >= self._ended + DRAIN_SECONDS
+
+    # Processes
+
+    def _watch_children(self) -> None:
+        woken, wake = os.pipe()
+        for end in (woken, wake):
+            os.set_blocking(end, False)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        self._turnstile.add(woken, lambda: _empty(woken))
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status, used = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                self._has_children = False
+                return
+            self._has_children = True
+            if pid == 0:
+                return
+            self._cpu_seconds += used.ru_utime + used.ru_stime
+            self._max_rss_bytes = max(self._max_rss_bytes, used.ru_maxrss * 1024)
+            if pid == self._main:
+                self._status = status
+                self._ended = time.monotonic()
+
+    def _find(self) -> list[Process]:
+        return find_processes(self._marks, roots=(os.getpid(),))
+
+    def _begin_ending(self, outcome: str, grace_seconds: float) -> None:
+        if self._ending is not None:
+            self._ending.hasten(grace_seconds)
+            return
+        if self._status is None:
+            self._outcome = outcome
+        self._signalled_ms = self._milliseconds(time.monotonic())
+        self._ending = Ending(self._find, grace_seconds)
+
+    def _milliseconds(self, at: float) -> int:
+        """Since 1970, for a time of the monotonic clock: a clock correction bends no duration."""
+        return self._started_ms + int((at - self._started) * 1000)
+
+    # The end
+
+    def _write_result(self) -> None:
+        self._note_leftovers()
+        survivors = list(self._ending.survivors) if self._ending else []
+        if len(survivors) > _NAMED_SURVIVORS:
+            self._notes.append(f"{len(survivors)} processes survived")
+        if self._capture.dropped_bytes:
+            self._notes.append(f"{self._capture.dropped_bytes} bytes of output were dropped")
+        ended = time.monotonic() if self._ended is None else self._ended
+        result: dict[str, Any] = {
+            "outcome": self._outcome,
+            "started_ms": self._started_ms if self._main else None,
+            "finished_ms": self._milliseconds(ended),
+            "exit_code": None,
+            "signal": None,
+            "cpu_seconds": round(self._cpu_seconds, 3) if self._main else None,
+            "max_rss_bytes": self._max_rss_bytes if self._main else None,
+            "signalled_ms": self._signalled_ms,
+            "survivors": survivors[:_NAMED_SURVIVORS],
+            "detail": "; ".join(self._notes)[:_DETAIL_CHARACTERS],
+        }
+        if self._status is not None and os.WIFEXITED(self._status):
+            result["exit_code"] = os.WEXITSTATUS(self._status)
+        elif self._status is not None:
+            result["signal"] = os.WTERMSIG(self._status)
+        text = json.dumps(result).encode()
+        os.pwrite(self._result, text, 0)
+        os.ftruncate(self._result, len(text))
+        self._capture.end(text)
+
+    def _note_leftovers(self) -> None:
+        left = []
+        if self._ending is None and self._has_children:
+            left = sorted(process.pid for process in self._find())
+        if left:
+            named = ", ".join(str(pid) for pid in left[:_NAMED_LEFTOVERS])
+            self._notes.append(
+                f"{len(left)} processes it started still run and were left alone (pid {named})"
+            )
+
+
+def _empty(descriptor: int) -> None:
+    with contextlib.suppress(BlockingIOError):
+        while os.read(descriptor, 512):
+            pass

@@ -1,0 +1,124 @@
+"""From a claimed run to a started script: wait until it is due, ask once more, note it, launch."""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Final
+
+from croncord.clock import Clock
+from croncord.errors import CronCordError, StoreError
+from croncord.lifecycle import Reason, RunState
+from croncord.model import Job, Run
+from croncord.node.agent_journal import AgentJournal, Note
+from croncord.node.attempt_environment import attempt_environment
+from croncord.node.results import unstarted
+from croncord.ports import LaunchRequest, LogKey
+from croncord.raft.commands import RunResult
+from croncord.raft.port import Replica
+
+LATE_SECONDS: Final = 5.0
+"""Who is so late with a start, because the machine slept or restarted, asks the cluster first."""
+
+_LOOK_SECONDS = 1.0
+_RETRY_SECONDS = 0.5
+
+
+class CalledOff(Exception):
+    """The run is no longer this node's to start."""
+
+
+class Starter:
+    """Starts runs that this node has claimed."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        replica: Replica,
+        clock: Clock,
+        leader_now: Callable[[], datetime],
+        journal: AgentJournal,
+        launch: Callable[[LaunchRequest], Awaitable[None]],
+    ) -> None:
+        """`leader_now` is this node's clock corrected by its offset to the leader."""
+        self._name = name
+        self._replica = replica
+        self._clock = clock
+        self._leader_now = leader_now
+        self._journal = journal
+        self._launch = launch
+
+    async def start(self, key: LogKey) -> RunResult | None:
+        """Return None when it is launched, else how it ended without a start. Raises CalledOff."""
+        run = await self._wait_until_due(key)
+        job = self._replica.state.job_version(run.job_id, run.job_version)
+        if job is None:
+            return self._not_started(key, "the definition of its job is gone")
+        if run.kill is None and self._lateness_seconds(run) > job.spec.misfire.window_seconds:
+            detail = "it was claimed, not started in time, and is too late now"
+            return self._ended(key, RunState.LOST, Reason.NODE_RESTARTED, detail)
+        if run.kill is None:
+            try:
+                await self._journal.write(Note.STARTING, [key])
+            except StoreError as error:
+                return self._not_started(key, error.message)
+            run = self._current(key)
+        if run.kill is not None:
+            detail = "it was ended before it started"
+            return self._ended(key, RunState.KILLED, run.kill.reason, detail)
+        await self._launch(_request(run, job, self._name))
+        return None
+
+    async def _wait_until_due(self, key: LogKey) -> Run:
+        """Return the run as it is when it may start, or as soon as its end is asked for."""
+        is_confirmed = False
+        while True:
+            run = self._current(key)
+            early_seconds = (run.due_at - self._leader_now()).total_seconds()
+            if run.kill is not None:
+                return run
+            if early_seconds > 0:
+                # In short steps: the clock or its offset may be corrected meanwhile.
+                await self._clock.sleep(min(early_seconds, _LOOK_SECONDS))
+            elif not is_confirmed and self._lateness_seconds(run) > LATE_SECONDS:
+                is_confirmed = await self._ask_again()
+            else:
+                return run
+
+    async def _ask_again(self) -> bool:
+        """Catch up with what was agreed meanwhile; returns whether that worked."""
+        try:
+            await self._replica.barrier()
+        except CronCordError:  # no majority: nothing starts this late without its word
+            await self._clock.sleep(_RETRY_SECONDS)
+            return False
+        return True
+
+    def _current(self, key: LogKey) -> Run:
+        run = self._replica.state.open_runs.get(key.run_id)
+        if run is None or run.node != self._name or run.attempt != key.attempt:
+            raise CalledOff
+        return run
+
+    def _lateness_seconds(self, run: Run) -> float:
+        promised_at = max(run.due_at, run.claimed_at or run.due_at)
+        return (self._leader_now() - promised_at).total_seconds()
+
+    def _not_started(self, key: LogKey, detail: str) -> RunResult:
+        return self._ended(key, RunState.FAILED, Reason.START_FAILED, detail)
+
+    def _ended(self, key: LogKey, state: RunState, reason: Reason, detail: str) -> RunResult:
+        return unstarted(key, state, reason, self._leader_now(), detail)
+
+
+def _request(run: Run, job: Job, node: str) -> LaunchRequest:
+    spec = job.spec
+    return LaunchRequest(
+        key=LogKey(run.id, run.attempt),
+        script=spec.script.encode(errors="surrogateescape"),
+        environment=attempt_environment(run, job, node),
+        working_directory=spec.working_directory,
+        user=spec.user,
+        timeout_seconds=spec.timeout_seconds,
+        kill_grace_seconds=spec.kill_grace_seconds,
+        log_bytes=spec.limits.log_bytes,
+    )

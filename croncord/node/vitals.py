@@ -1,0 +1,42 @@
+"""How this machine is doing. The only place that asks psutil."""
+
+from pathlib import Path
+
+import psutil
+
+from croncord.clock import Clock
+from croncord.ports import Vitals
+
+
+class VitalsProbe:
+    """Measures this machine; one measurement costs well under a millisecond.
+
+    `directory` is on the disk whose room is told. Uptime counts from the making of the probe.
+    """
+
+    def __init__(self, *, name: str, version: str, directory: Path, clock: Clock) -> None:
+        self._name = name
+        self._version = version
+        self._directory = directory
+        self._clock = clock
+        self._started = clock.monotonic()
+        psutil.cpu_percent(interval=None)  # each call measures since the one before
+
+    def measure(self, running_runs: int, applied_index: int) -> Vitals:
+        """Return the vitals of now; cpu is the mean since the measurement before."""
+        memory = psutil.virtual_memory()
+        disk = psutil.disk_usage(str(self._directory))
+        return Vitals(
+            name=self._name,
+            at=self._clock.now(),
+            cpu_percent=psutil.cpu_percent(interval=None),
+            load_1m=psutil.getloadavg()[0],
+            memory_bytes=memory.total - memory.available,
+            memory_total_bytes=memory.total,
+            disk_bytes=disk.used,
+            disk_total_bytes=disk.total,
+            running_runs=running_runs,
+            applied_index=applied_index,
+            uptime_seconds=self._clock.monotonic() - self._started,
+            version=self._version,
+        )

@@ -1,0 +1,38 @@
+"""When the disk is synced: before anything leaves this node that depends on it.
+
+pysyncobj never syncs at all. Here one sync serves everything that a poll brought in (group
+commit), and a leader sends entries to the others before it syncs its own copy, so that all disks
+work at the same time; its own copy counts only afterwards.
+"""
+
+from croncord.raft.engine.append import Append
+from croncord.raft.engine.pinned import LEADER, PolledSocket
+from croncord.raft.engine.replicate import Replicate
+
+
+class Durable(Replicate, Append):
+    """Syncs around every wait for the network."""
+
+    def recover(self) -> None:
+        """Put the syncs around pysyncobj's poller."""
+        super().recover()
+        self._poller = PolledSocket(self.transport.poller, self._before_poll, self._after_poll)
+
+    def tick(self, timeout: float) -> None:
+        """Make the own copy durable before it is counted."""
+        self.log.sync()
+        super().tick(timeout)
+
+    def _before_poll(self) -> bool:
+        leads = self.role == LEADER
+        if leads and self.has_unsent():
+            self.send_appends()
+        self.transport.flush()
+        waiting = self.log.dirty and leads
+        self.log.sync()
+        return waiting or self.applied_index < self.commit_index
+
+    def _after_poll(self) -> None:
+        self.log.sync()
+        self.send_acks()
+        self.transport.flush()

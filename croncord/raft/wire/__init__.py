@@ -1,0 +1,1 @@
+"""The network between nodes: handshake, sealed frames, messages."""

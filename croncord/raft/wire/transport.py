@@ -1,0 +1,261 @@
+"""The network between nodes, as pysyncobj's engine uses it: who is connected, send, receive.
+
+Every pair of nodes keeps one connection. The node with the greater name opens it; the other one
+does so too after a while, because the first may not know yet that it exists.
+"""
+
+import logging
+import socket
+import time
+from collections import deque
+from typing import Final
+
+from pysyncobj.node import Node
+from pysyncobj.poller import POLL_EVENT_TYPE as EVENTS
+from pysyncobj.poller import createPoller
+from pysyncobj.transport import Transport
+
+from croncord.errors import ConfigError
+from croncord.raft.wire.connection import Connection
+from croncord.raft.wire.handshake import Handshake, Hello
+from croncord.raft.wire.messages import Message
+from croncord.raft.wire.resolve import Resolver, split_address
+
+_log = logging.getLogger(__name__)
+
+HANDSHAKES_MAX: Final = 32
+RETRY_SECONDS: Final = 0.3
+RETRY_SECONDS_LESSER: Final = 1.5
+"""The node with the lesser name waits longer before it opens a connection."""
+PING_SECONDS: Final = 1.0
+SILENCE_SECONDS: Final = 4.0
+"""A connection over which nothing came for this long is half open."""
+_QUIET_LOG_SECONDS: Final = 30.0
+
+
+class WireTransport(Transport):  # type: ignore[misc]  # pysyncobj ships no types
+    """Sealed connections to the members, driven by the engine's own poller."""
+
+    def __init__(self, *, name: str, listen: str, secret: bytes | None) -> None:
+        super().__init__(None, None, [])
+        self.poller = createPoller("auto")
+        self._name, self._listen, self._secret = name, listen, secret
+        self._nodes: dict[str, Node] = {}
+        self._connections: dict[str, Connection] = {}
+        self._handshaking: set[Connection] = set()
+        self._dialling: dict[str, Connection] = {}
+        self._tried_at: dict[str, float] = {}
+        self._complained_at: dict[str, float] = {}
+        self._to_flush: deque[Connection] = deque()
+        self._resolver = Resolver()
+        self._listener: socket.socket | None = None
+        self._accept_after = 0.0
+
+    # -- pysyncobj's interface ---------------------------------------------------------------
+
+    @property
+    def ready(self) -> bool:
+        """Always: the port is bound by `bind`, before the engine starts."""
+        return True
+
+    def waitReady(self) -> None:  # noqa: N802 - pysyncobj's Transport
+        """Nothing to wait for."""
+
+    def addNode(self, node: Node) -> None:  # noqa: N802 - pysyncobj's Transport
+        """Keep a connection to this node from now on."""
+        self._nodes[node.id] = node
+        self._tried_at.pop(node.id, None)
+
+    def dropNode(self, node: Node) -> None:  # noqa: N802 - pysyncobj's Transport
+        """Close the connection to a node that was removed."""
+        self._nodes.pop(node.id, None)
+        connection = self._connections.get(node.id)
+        if connection is not None:
+            connection.flush()
+            connection.close("it was removed from the cluster")
+
+    def send(self, node: Node, message: Message) -> bool:
+        """Queue a message; it leaves with the next `flush`."""
+        connection = self._connections.get(node.id)
+        if connection is None or connection.closed:
+            return False
+        if not connection.unsent_bytes:
+            self._to_flush.append(connection)
+        connection.send(message)
+        return not connection.closed
+
+    def destroy(self) -> None:
+        """Close everything."""
+        if self._listener is not None:
+            self.poller.unsubscribe(self._listener.fileno())
+            self._listener.close()
+        for connection in [*self._connections.values(), *self._handshaking]:
+            connection.flush()
+            connection.close("this node is stopping")
+        self._resolver.close()
+
+    # -- more than pysyncobj knows -----------------------------------------------------------
+
+    def bind(self) -> str:
+        """Listen. Returns the address with its real port. Raises ConfigError."""
+        host, port = split_address(self._listen)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+            listener.listen(64)
+        except OSError as error:
+            listener.close()
+            raise ConfigError(
+                f"Raft cannot listen on {self._listen}: {error}",
+                hint="Choose another address or port, or stop what uses it.",
+            ) from error
+        listener.setblocking(False)
+        self._listener = listener
+        self.poller.subscribe(listener.fileno(), self._on_accept, EVENTS.READ)
+        if port == 0:
+            self._listen = f"{host}:{listener.getsockname()[1]}"
+        return self._listen
+
+    def flush(self) -> None:
+        """Send what was queued since the last call."""
+        while self._to_flush:
+            self._to_flush.popleft().flush()
+
+    def pending(self, node: Node) -> int:
+        """Bytes that wait to be sent to a node."""
+        connection = self._connections.get(node.id)
+        return 0 if connection is None else connection.unsent_bytes
+
+    def on_tick(self) -> None:
+        """Open what is missing, close what is stuck, keep quiet connections alive."""
+        now = time.monotonic()
+        if self._accept_after and now > self._accept_after and self._listener is not None:
+            self._accept_after = 0.0
+            self.poller.subscribe(self._listener.fileno(), self._on_accept, EVENTS.READ)
+        for connection in [c for c in self._handshaking if now > c.deadline]:
+            connection.close("it did not prove itself in time")
+        for connection in list(self._connections.values()):
+            if now - connection.read_at > SILENCE_SECONDS:
+                connection.close("nothing came from it")
+            elif now - connection.wrote_at > PING_SECONDS and not connection.unsent_bytes:
+                connection.send({"type": "ping"})
+                connection.flush()
+        for node in list(self._nodes.values()):
+            if node.id not in self._connections and node.id not in self._dialling:
+                self._dial(node, now)
+
+    def _dial(self, node: Node, now: float) -> None:
+        tried_at = self._tried_at.get(node.id)
+        if tried_at is None:
+            wait = 0.0 if self._name > node.id else RETRY_SECONDS_LESSER
+            self._tried_at[node.id] = now + wait - RETRY_SECONDS
+            return
+        if now - tried_at < RETRY_SECONDS:
+            return
+        self._tried_at[node.id] = now + (
+            0.0 if self._name > node.id else RETRY_SECONDS_LESSER - RETRY_SECONDS
+        )
+        target = self._resolver.resolve(node.address)
+        if target is None:
+            return
+        family, address = target
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.setblocking(False)
+            sock.connect(address)
+        except BlockingIOError:
+            pass  # under way
+        except OSError as error:
+            sock.close()
+            self._complain(node.id, str(error))
+            return
+        connection = self._wrap(sock, is_client=True)
+        self._dialling[node.id] = connection
+
+    def _wrap(self, sock: socket.socket, *, is_client: bool) -> Connection:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        handshake = Handshake(
+            name=self._name,
+            address=self._listen,
+            secret=self._secret,
+            is_client=is_client,
+        )
+        connection = Connection(
+            sock,
+            self.poller,
+            handshake,
+            is_client=is_client,
+            on_open=self._on_open,
+            on_message=self._onMessageReceived,
+            on_close=self._on_close,
+        )
+        self._handshaking.add(connection)
+        return connection
+
+    def _on_accept(self, descriptor: int, _events: int) -> None:
+        if self._listener is None:
+            return
+        for _ in range(8):
+            try:
+                sock, _address = self._listener.accept()
+            except BlockingIOError:
+                return
+            except OSError:
+                # Out of descriptors: stop accepting for a moment instead of spinning.
+                self.poller.unsubscribe(descriptor)
+                self._accept_after = time.monotonic() + 0.2
+                return
+            if len(self._handshaking) >= HANDSHAKES_MAX:
+                sock.close()
+                continue
+            sock.setblocking(False)
+            self._wrap(sock, is_client=False)
+
+    def _on_open(self, connection: Connection, theirs: Hello) -> Node | None:
+        """Let a node that has proved itself replace its older connection."""
+        self._handshaking.discard(connection)
+        expected = next((n for n, c in self._dialling.items() if c is connection), None)
+        if expected is not None:
+            del self._dialling[expected]
+        if theirs.name == self._name or (expected is not None and theirs.name != expected):
+            self._complain(theirs.name, f"expected {expected or 'another node'} there")
+            return None
+        key = theirs.name
+        node = self._nodes.get(key) or Node(key, address=theirs.address)
+        older = self._connections.get(key)
+        if older is not None:
+            if self._keeps_older(older, connection, theirs.name):
+                return None
+            older.close("it connected anew")
+        self._connections[key] = connection
+        connection.node = node
+        self._onNodeConnected(node)
+        return node
+
+    def _keeps_older(self, older: Connection, newer: Connection, their_name: str) -> bool:
+        """When both sides dialled at once, both keep the one that the greater name opened."""
+        opener_is_greater = newer.is_client == (self._name > their_name)
+        return not opener_is_greater and time.monotonic() - older.opened_at < SILENCE_SECONDS
+
+    def _on_close(self, connection: Connection, reason: str) -> None:
+        self._handshaking.discard(connection)
+        for name, dialled in list(self._dialling.items()):
+            if dialled is connection:
+                del self._dialling[name]
+                self._complain(name, reason)
+        node = connection.node
+        if node is None:
+            return
+        if self._connections.get(node.id) is connection:
+            del self._connections[node.id]
+            self._complain(node.id, reason)
+            self._onNodeDisconnected(node)
+
+    def _complain(self, name: str, reason: str) -> None:
+        """Log once in a while why there is no connection to a node."""
+        now = time.monotonic()
+        if now - self._complained_at.get(name, -_QUIET_LOG_SECONDS) >= _QUIET_LOG_SECONDS:
+            self._complained_at[name] = now
+            _log.info("no connection to %s: %s", name, reason)

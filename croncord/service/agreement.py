@@ -1,0 +1,104 @@
+"""Reading and changing the agreed state on behalf of a person.
+
+A read waits until this node has applied all that was agreed before; without a leader it is answered
+from this node's own copy, and `own_copy_was_read` tells the door so that it can say it. A change is
+one command; a refusal becomes an exception.
+"""
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from datetime import datetime
+from typing import Any
+
+from croncord.clock import Clock, to_milliseconds
+from croncord.errors import (
+    Conflict,
+    CronCordError,
+    FieldError,
+    Invalid,
+    Malformed,
+    NoLeader,
+    NotFound,
+    NotReady,
+    VersionChanged,
+)
+from croncord.raft.commands import COMMAND_BYTES_MAX, AnyCommand, encode_command
+from croncord.raft.port import Replica
+from croncord.raft.state import ClusterState, Refusal
+
+BARRIER_SECONDS = 3.0
+BEHIND_SECONDS = 5.0
+_RETRY_SECONDS = 0.1
+
+
+class ReadNote:
+    """Where a request learns how its reads were answered."""
+
+    def __init__(self) -> None:
+        self.own_copy = False
+
+
+read_note: ContextVar[ReadNote | None] = ContextVar("read_note", default=None)
+"""Set by a door before it calls the desk, when it wants to know."""
+
+
+class Agreement:
+    """The replica and the clock, as the services use them."""
+
+    def __init__(self, replica: Replica, clock: Clock) -> None:
+        self.replica = replica
+        self.clock = clock
+
+    @property
+    def state(self) -> ClusterState:
+        """This node's copy; read only."""
+        return self.replica.state
+
+    def now(self) -> datetime:
+        """Return the time to stamp a command with."""
+        return to_milliseconds(self.clock.now())
+
+    async def read(self, *, stale: bool = False) -> ClusterState:
+        """Return the state to answer from: up to date, or the own copy when nothing leads."""
+        if not stale:
+            try:
+                await self.replica.barrier(timeout_seconds=BARRIER_SECONDS)
+            except NoLeader:
+                stale = True
+        note = read_note.get()
+        if stale and note is not None:
+            note.own_copy = True
+        return self.state
+
+    async def change(self, build: Callable[[datetime], AnyCommand]) -> Any:
+        """Propose what `build` makes of the time and return the outcome's value.
+
+        While ticks that were due are still being decided it is built and proposed again, for up to
+        5 seconds. Raises what the refusal means, NoLeader, OutcomeUnknown.
+        """
+        give_up_at = self.clock.monotonic() + BEHIND_SECONDS
+        while True:
+            command = build(self.now())
+            if len(encode_command(command)) > COMMAND_BYTES_MAX:
+                raise Invalid([FieldError("", "the whole is too large")])
+            outcome = await self.replica.propose(command)
+            refusal = outcome.refusal
+            if refusal is None:
+                return outcome.value
+            if refusal.code != "behind" or self.clock.monotonic() >= give_up_at:
+                raise _refused(refusal)
+            await self.clock.sleep(_RETRY_SECONDS)
+
+
+def _refused(refusal: Refusal) -> CronCordError:
+    if refusal.code == "invalid":
+        return Invalid([FieldError(refusal.field, refusal.message)])
+    if refusal.code == "version":
+        return VersionChanged(refusal.message, hint="Read it again and repeat your change.")
+    if refusal.code == "not_found":
+        return NotFound(refusal.message)
+    if refusal.code == "conflict":
+        return Conflict(refusal.message)
+    if refusal.code == "malformed":
+        return Malformed(refusal.message)
+    return NotReady(refusal.message, hint="Try again in a few seconds.")

@@ -1,0 +1,243 @@
+"""The cluster and its machines."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+
+import msgspec
+
+from croncord import __version__
+from croncord.clock import to_milliseconds
+from croncord.errors import Conflict, NotFound
+from croncord.lifecycle import RunState
+from croncord.model import Node
+from croncord.ports import Sighting
+from croncord.preview import iso_utc
+from croncord.raft.commands import DrainNode, PauseCluster, RemoveNode
+from croncord.raft.port import ReplicaStatus
+from croncord.service.agreement import Agreement
+from croncord.service.views import Json, Rows, Time, View, iso
+from croncord.service.who import Who
+
+
+class Space(View, frozen=True, kw_only=True):
+    """How much of a memory or disk is used."""
+
+    used_bytes: int
+    total_bytes: int
+
+
+class NodeView(View, frozen=True, kw_only=True):
+    """A machine, as agreed and as last heard of. What was never heard is null."""
+
+    name: str
+    state: str
+    """`up`, `down` or `draining`."""
+    role: str
+    """`leader`, `follower` or `observer`."""
+    http: str
+    raft: str
+    labels: dict[str, str]
+    version: str
+    tzdata: str
+    max_runs: int
+    joined_at: Time
+    changed_at: Time
+    last_seen: Time | None
+    clock_offset_ms: int | None
+    cpu_percent: float | None
+    load_1m: float | None
+    memory: Space | None
+    disk: Space | None
+    uptime_seconds: float | None
+    running_runs: int
+    applied_index: int | None
+
+
+class ClusterView(View, frozen=True, kw_only=True):
+    """The cluster as the asked node sees it."""
+
+    cluster_id: str
+    node: str
+    """Who answered."""
+    leader: str | None
+    term: int
+    commit_index: int
+    applied_index: int
+    quorum: bool
+    """Whether a majority of the voters can agree now."""
+    voters: int
+    majority: int
+    survives: int
+    """How many voters may fail before nothing can be agreed."""
+    paused: bool
+    jobs: int
+    open_runs: int
+    digest: str
+    """Equal on nodes that applied the same index."""
+    nodes: list[NodeView]
+    version: str
+
+
+class ClusterService:
+    """What people see and do of the cluster."""
+
+    def __init__(
+        self, agreement: Agreement, name: str, sightings: Callable[[], Sequence[Sighting]]
+    ) -> None:
+        self._agreement = agreement
+        self._name = name
+        self._sightings = sightings
+
+    async def show(self, *, stale: bool = False) -> Json:
+        """Return who leads, how far each is, and all nodes."""
+        agreed = await self._agreement.read(stale=stale)
+        status = self._agreement.replica.status()
+        voters = sum(1 for node in agreed.nodes.values() if node.role == "voter") or 1
+        majority = voters // 2 + 1
+        view = ClusterView(
+            cluster_id=agreed.cluster_id,
+            node=self._name,
+            leader=status.leader,
+            term=status.term,
+            commit_index=status.commit_index,
+            applied_index=status.applied_index,
+            quorum=status.has_quorum,
+            voters=voters,
+            majority=majority,
+            survives=voters - majority,
+            paused=agreed.paused,
+            jobs=len(agreed.jobs),
+            open_runs=len(agreed.open_runs),
+            digest=hashlib.sha256(agreed.digest().encode()).hexdigest(),
+            nodes=self._nodes(status),
+            version=__version__,
+        )
+        fields: Json = msgspec.to_builtins(view)
+        return fields
+
+    async def nodes(self, *, stale: bool = False) -> Rows:
+        """Return all machines by name."""
+        await self._agreement.read(stale=stale)
+        nodes: Rows = msgspec.to_builtins(self._nodes(self._agreement.replica.status()))
+        return nodes
+
+    async def node(self, name: str, *, stale: bool = False) -> Json:
+        """Return one machine. Raises NotFound."""
+        found = next((n for n in await self.nodes(stale=stale) if n["name"] == name), None)
+        if found is None:
+            raise NotFound(f"no node is named {name[:128]!r}", hint="See the list of nodes.")
+        return found
+
+    async def drain(self, who: Who, name: str) -> Json:
+        """Give the node no new runs; what runs goes on."""
+        return await self._set_draining(who, name, draining=True)
+
+    async def undrain(self, who: Who, name: str) -> Json:
+        """Give the node runs again."""
+        return await self._set_draining(who, name, draining=False)
+
+    async def remove(self, who: Who, name: str) -> None:
+        """Forget a node. Raises Conflict while it has runs in hand."""
+        who.require("admin")
+        await self._agreement.change(lambda at: RemoveNode(at=at, by=who.name, name=name))
+
+    async def pause(self, who: Who) -> Json:
+        """Stop all launching."""
+        return await self._set_paused(who, paused=True)
+
+    async def resume(self, who: Who) -> Json:
+        """Launch again."""
+        return await self._set_paused(who, paused=False)
+
+    async def transfer_leader(self, who: Who) -> Json:
+        """Give leadership to another node. Only the leader can; others say whom to ask."""
+        who.require("admin")
+        status = self._agreement.replica.status()
+        if status.leader != self._name:
+            leader = self.freshness()
+            hint = f"Ask {leader['leader_http']}." if leader["leader_http"] else "Try again later."
+            raise Conflict(
+                f"{self._name} does not lead; {status.leader or 'nobody'} does", hint=hint
+            )
+        if len(status.members) < 2:
+            raise Conflict("there is no other node to lead", hint="Add a node first.")
+        await self._agreement.replica.transfer_leadership()
+        return {"leader": self._agreement.replica.status().leader}
+
+    def freshness(self) -> Json:
+        """Return how old this node's copy may be, and whom else to ask. Waits for nothing."""
+        status = self._agreement.replica.status()
+        nodes = self._agreement.state.nodes
+        leader = nodes.get(status.leader or "")
+        leads = status.leader == self._name
+        return {
+            "node": self._name,
+            "leader": status.leader,
+            "leader_http": leader.http if leader else None,
+            "has_leader": status.leader is not None and (status.has_quorum or not leads),
+            "stale_seconds": round(status.contact_age_seconds, 1),
+            "peers": [
+                {"name": node.name, "http": node.http, "up": node.up} for node in nodes.values()
+            ],
+        }
+
+    async def _set_draining(self, who: Who, name: str, *, draining: bool) -> Json:
+        who.require("admin")
+        await self._agreement.change(
+            lambda at: DrainNode(at=at, by=who.name, name=name, draining=draining)
+        )
+        return await self.node(name)
+
+    async def _set_paused(self, who: Who, *, paused: bool) -> Json:
+        who.require("admin")
+        value = await self._agreement.change(
+            lambda at: PauseCluster(at=at, by=who.name, paused=paused)
+        )
+        return {"paused": value}
+
+    def _nodes(self, status: ReplicaStatus) -> list[NodeView]:
+        heard = {sighting.vitals.name: sighting for sighting in self._sightings()}
+        nodes = sorted(self._agreement.state.nodes.values(), key=lambda node: node.name)
+        return [self._view(node, heard.get(node.name), status) for node in nodes]
+
+    def _view(self, node: Node, seen: Sighting | None, status: ReplicaStatus) -> NodeView:
+        vitals = seen.vitals if seen else None
+        last_seen = None
+        if seen is not None:
+            last_seen = to_milliseconds(
+                self._agreement.clock.now() - timedelta(seconds=seen.age_seconds)
+            )
+        runs = self._agreement.state.runs_of_node(node.name)
+        return NodeView(
+            name=node.name,
+            state="down" if not node.up else "draining" if node.draining else "up",
+            role=_role(node, status),
+            http=node.http,
+            raft=node.raft,
+            labels=node.labels,
+            version=node.version,
+            tzdata=node.tzdata,
+            max_runs=node.max_runs,
+            joined_at=iso_utc(node.joined_at),
+            changed_at=iso_utc(node.changed_at),
+            last_seen=iso(last_seen),
+            clock_offset_ms=seen.clock_offset_ms if seen else None,
+            cpu_percent=vitals.cpu_percent if vitals else None,
+            load_1m=vitals.load_1m if vitals else None,
+            memory=_space(vitals.memory_bytes, vitals.memory_total_bytes) if vitals else None,
+            disk=_space(vitals.disk_bytes, vitals.disk_total_bytes) if vitals else None,
+            uptime_seconds=vitals.uptime_seconds if vitals else None,
+            running_runs=sum(1 for run in runs if run.state is RunState.RUNNING),
+            applied_index=vitals.applied_index if vitals else None,
+        )
+
+
+def _role(node: Node, status: ReplicaStatus) -> str:
+    if node.name == status.leader:
+        return "leader"
+    return "observer" if node.role == "observer" else "follower"
+
+
+def _space(used: int, total: int) -> Space:
+    return Space(used_bytes=used, total_bytes=total)

@@ -1,0 +1,46 @@
+"""The desk: all services around one replica, built once by the daemon."""
+
+from collections.abc import Callable, Sequence
+
+from croncord.clock import Clock
+from croncord.ports import Ledger, Peers, RunLogs, Sighting
+from croncord.raft.port import Replica
+from croncord.service.access import AccessService
+from croncord.service.agreement import Agreement
+from croncord.service.cluster import ClusterService
+from croncord.service.events import EventFeed, EventListener
+from croncord.service.job_check import SyntaxCheck
+from croncord.service.jobs import JobService
+from croncord.service.runs import RunService
+
+
+class Desk:
+    """Where people and programs ask for things."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        replica: Replica,
+        clock: Clock,
+        ledger: Ledger,
+        logs: RunLogs,
+        peers: Peers | None,
+        sightings: Callable[[], Sequence[Sighting]],
+        admin_token_sha256: str,
+        check_syntax: SyntaxCheck | None = None,
+    ) -> None:
+        agreement = Agreement(replica, clock)
+        self.name = name
+        self.clock = clock
+        self.replica = replica
+        self.logs = logs
+        self._events = EventFeed(replica)
+        self.access = AccessService(agreement, admin_token_sha256)
+        self.cluster = ClusterService(agreement, name, sightings)
+        self.runs = RunService(agreement, ledger, logs, peers, name)
+        self.jobs = JobService(agreement, self.runs, check_syntax)
+
+    def watch(self, listener: EventListener) -> Callable[[], None]:
+        """Call the listener for each event from now on; returns how to stop that."""
+        return self._events.listen(listener)

@@ -1,0 +1,103 @@
+"""What happened, in small: a kind and an id, for pages and scripts that look for themselves."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from croncord.model import Job, Node, Run
+from croncord.raft import commands
+from croncord.raft.port import Replica, ReplicaStatus
+from croncord.raft.state import ClusterState, Outcome
+
+Event = dict[str, Any]
+EventListener = Callable[[Event], None]
+
+
+class EventFeed:
+    """Turns what is agreed into events, once for all who listen.
+
+    Events: `{index, kind: job|run|node|cluster, ...}` with ids, names and states, in agreed order.
+    """
+
+    def __init__(self, replica: Replica) -> None:
+        self._replica = replica
+        self._listeners: dict[object, EventListener] = {}
+        replica.subscribe(self._applied)
+        replica.on_status_change(self._status_changed)
+
+    def listen(self, listener: EventListener) -> Callable[[], None]:
+        """Call the listener for each event from now on; returns how to stop that."""
+        key = object()
+        self._listeners[key] = listener
+
+        def stop() -> None:
+            self._listeners.pop(key, None)
+
+        return stop
+
+    def _applied(self, index: int, command: commands.AnyCommand, outcome: Outcome) -> None:
+        if outcome.refusal is None and self._listeners:
+            for event in _events(self._replica.state, command, outcome):
+                self._tell({"index": index} | event)
+
+    def _status_changed(self, status: ReplicaStatus) -> None:
+        self._tell(
+            {
+                "index": status.applied_index,
+                "kind": "cluster",
+                "change": "leader",
+                "leader": status.leader,
+                "term": status.term,
+                "quorum": status.has_quorum,
+            }
+        )
+
+    def _tell(self, event: Event) -> None:
+        for listener in tuple(self._listeners.values()):
+            listener(event)
+
+
+def _events(state: ClusterState, command: commands.AnyCommand, outcome: Outcome) -> Iterable[Event]:
+    value = outcome.value
+    if isinstance(value, Job):
+        change = "deleted" if isinstance(command, commands.DeleteJob) else "saved"
+        yield {"kind": "job", "id": value.id, "name": value.name, "change": change}
+    elif isinstance(value, Node):
+        yield {"kind": "node", "name": value.name}
+    elif isinstance(command, commands.MarkNodes):
+        yield from ({"kind": "node", "name": name} for name in command.up + command.down)
+    elif isinstance(command, commands.PauseCluster):
+        yield {"kind": "cluster", "change": "paused" if command.paused else "resumed"}
+    runs = {run.id: run for run in outcome.rows}
+    for run_id in _touched(command):
+        run = runs.get(run_id) or state.open_runs.get(run_id)
+        if run is not None:
+            runs[run_id] = run
+    yield from (_run_event(run) for run in runs.values())
+
+
+def _touched(command: commands.AnyCommand) -> Iterable[str]:
+    match command:
+        case commands.TriggerRun() | commands.RequestKill() | commands.ReportKill():
+            yield command.run_id
+        case commands.DecideTicks():
+            yield from (made.run_id for batch in command.jobs for made in batch.decisions)
+        case commands.AssignRuns():
+            yield from (assignment.run_id for assignment in command.assignments)
+        case commands.ClaimRuns():
+            yield from (claim.run_id for claim in command.claims)
+        case commands.FinishRuns():
+            yield from (result.run_id for result in command.results)
+        case commands.ConcludeRuns():
+            yield from (conclusion.run_id for conclusion in command.conclusions)
+
+
+def _run_event(run: Run) -> Event:
+    return {
+        "kind": "run",
+        "id": run.id,
+        "job": run.job,
+        "job_id": run.job_id,
+        "state": str(run.state),
+        "node": run.node,
+        "attempt": run.attempt,
+    }

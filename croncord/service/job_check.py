@@ -1,0 +1,110 @@
+"""A definition, looked at before it is saved: what is wrong, what is odd, what will happen."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import islice
+
+from croncord.errors import FieldError, Invalid
+from croncord.explain import explain
+from croncord.model import JobSpec
+from croncord.policy import matches
+from croncord.preview import iso_utc
+from croncord.raft.state import ClusterState
+from croncord.schedule import clock_change_notes, reading_notes
+from croncord.service.agreement import Agreement
+from croncord.service.script_check import ScriptFacts, script_facts
+from croncord.service.views import Json
+from croncord.ticks import ticks_after
+from croncord.validation import read_job
+
+SHOWN_TIMES = 10
+
+SyntaxCheck = Callable[[str, str], Awaitable[Sequence[tuple[int, str]]]]
+"""Given a script and its language (`bash`, `sh`, `python`), finds wrong lines without running it."""
+
+
+class JobCheck:
+    """Reports on definitions."""
+
+    def __init__(self, agreement: Agreement, check_syntax: SyntaxCheck | None) -> None:
+        self._agreement = agreement
+        self._check_syntax = check_syntax
+
+    async def report(self, fields: Json, state: ClusterState) -> Json:
+        """Return `{valid, errors, warnings, next, description, notes, script, matching_nodes}`.
+
+        What can be told in spite of a wrong field is told: the next times need no name.
+        """
+        errors, spec = _read(fields)
+        name = fields.get("name")
+        taken = state.job_named(name) if isinstance(name, str) else None
+        if taken is not None and taken.id != fields.get("id"):
+            errors.append(FieldError("name", f"a job named {taken.name!r} exists already"))
+        told: Json = {
+            "valid": not errors,
+            "errors": [{"field": e.field, "message": e.message} for e in errors],
+            "warnings": [],
+            "next": [],
+            "description": "",
+            "notes": [],
+            "script": await self._script(fields.get("script")),
+            "matching_nodes": [],
+        }
+        if spec is not None:
+            told |= self._forecast(spec, state, {e.field.partition(".")[0] for e in errors})
+        return told
+
+    def _forecast(self, spec: JobSpec, state: ClusterState, wrong: set[str]) -> Json:
+        now = self._agreement.now()
+        times = []
+        told: Json = {}
+        warnings = []
+        if not wrong & {"schedule", "timezone", "dst", "start_at", "end_at"}:
+            times = list(islice(ticks_after(spec, "", now, now), SHOWN_TIMES))
+            notes = [
+                note
+                for expr in spec.schedule
+                for note in (
+                    *reading_notes(expr),
+                    *clock_change_notes(expr, spec.timezone, now, spec.dst),
+                )
+            ]
+            told["description"] = "; ".join(explain(expr) for expr in spec.schedule)
+            told["notes"] = list(dict.fromkeys(notes))
+            if not times and spec.schedule != ("@manual",):
+                warnings.append("Nothing is due any more: the schedule lies in the past.")
+        if "target" not in wrong:
+            nodes = [node for node in state.nodes.values() if matches(spec.target, node)]
+            told["matching_nodes"] = [node.name for node in nodes]
+            if not nodes:
+                warnings.append("No node matches the target now; its runs would be missed.")
+            elif not any(node.up and not node.draining for node in nodes):
+                warnings.append("Every matching node is down or draining now.")
+        return told | {"next": [iso_utc(time) for time in times], "warnings": warnings}
+
+    async def _script(self, script: object) -> Json:
+        text = script if isinstance(script, str) else ""
+        facts: ScriptFacts = script_facts(text)
+        findings = list(facts.findings)
+        if self._check_syntax is not None and facts.language and text.strip():
+            findings += await self._check_syntax(text, facts.language)
+        return {
+            "interpreter": facts.interpreter,
+            "lines": facts.lines,
+            "line_ends": facts.line_ends,
+            "findings": [{"line": line, "message": message} for line, message in findings],
+        }
+
+
+def _read(fields: Json) -> tuple[list[FieldError], JobSpec | None]:
+    """Read what can be read: wrong fields are replaced by harmless ones and told."""
+    try:
+        return [], read_job(fields)
+    except Invalid as error:
+        errors = list(error.errors)
+    wrong = {e.field.partition(".")[0] for e in errors}
+    rest = {name: value for name, value in fields.items() if name not in wrong}
+    try:
+        return errors, read_job({"name": "job", "script": "true"} | rest)
+    except Invalid as error:
+        # Contradictions between fields show only now; nothing can be foretold then.
+        return errors + list(error.errors), None

@@ -1,0 +1,269 @@
+"""Runs: the launch ledger, open rows and final ones together; kill, run again, resolve."""
+
+import asyncio
+import re
+import secrets
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+from croncord.errors import Conflict, CronCordError, FieldError, Invalid, NotFound
+from croncord.lifecycle import OPEN_STATES, Reason, RunState, Trigger
+from croncord.model import Run, run_id
+from croncord.ports import Ledger, LogKey, LogStatus, Peers, RunFilter, RunLogs
+from croncord.raft.commands import FinishRuns, RequestKill, RunResult, TriggerRun
+from croncord.raft.state import ClusterState
+from croncord.service.agreement import Agreement
+from croncord.service.paging import check_limit
+from croncord.service.views import Json, Rows, run_json
+from croncord.service.who import Who
+
+COPIES_SECONDS = 1.0
+KILL_GRACE_SECONDS_MAX = 3600
+Holders = list[str]
+_RUN_ID = re.compile(r"[0-9a-v]{24}")
+
+
+class RunService:
+    """What people do with runs."""
+
+    def __init__(
+        self, agreement: Agreement, ledger: Ledger, logs: RunLogs, peers: Peers | None, name: str
+    ) -> None:
+        self._agreement = agreement
+        self._ledger = ledger
+        self._logs = logs
+        self._peers = peers
+        self._name = name
+
+    # Reading
+
+    async def list(
+        self,
+        who: Who,
+        *,
+        job: str = "",
+        state: str = "",
+        reason: str = "",
+        node: str = "",
+        trigger: str = "",
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 100,
+        cursor: str = "",
+        stale: bool = False,
+    ) -> Json:
+        """Return a page of runs, newest nominal time first: `{items, next_cursor}`.
+
+        `since` is inclusive, `until` exclusive; both are about the nominal time.
+        """
+        who.require("viewer")
+        check_limit(limit)
+        _check_choice("state", state, RunState)
+        _check_choice("reason", reason, Reason)
+        _check_choice("trigger", trigger, Trigger)
+        if cursor and not _RUN_ID.fullmatch(cursor):
+            raise Invalid([FieldError("cursor", "is not one that this list gave")])
+        agreed = await self._agreement.read(stale=stale)
+        where = RunFilter(
+            job_id=_job_id(agreed, job),
+            state=state,
+            reason=reason,
+            node=node,
+            trigger=trigger,
+            since=since,
+            until=until,
+        )
+        rows = self._page(agreed, where, limit=limit + 1, before=cursor)
+        shown = rows[:limit]
+        more = len(rows) > limit
+        items = [run_json(run) for run in shown]
+        return {"items": items, "next_cursor": shown[-1].id if more else None}
+
+    async def get(self, who: Who, run_id: str, *, stale: bool = False) -> Json:
+        """Return a run, with the nodes that say they hold its output."""
+        who.require("viewer")
+        run = self._find(await self._agreement.read(stale=stale), run_id)
+        held = await self._copies(LogKey(run.id, run.attempt), run.replicas)
+        log = run.log
+        if run.is_open and held:
+            log = max(held.values(), key=lambda status: status.size).info
+        return run_json(run, copies=list(held), log=log)
+
+    async def log(
+        self, who: Who, run_id: str, *, attempt: int | None = None, stale: bool = False
+    ) -> tuple[LogKey, Holders, Json]:
+        """Return the key of an attempt's output, the nodes that should hold it, and the run."""
+        who.require("viewer")
+        run = self._find(await self._agreement.read(stale=stale), run_id)
+        if attempt in (None, run.attempt):
+            return LogKey(run.id, run.attempt), list(run.replicas), run_json(run)
+        for earlier in run.attempts:
+            if earlier.number == attempt:
+                key = LogKey(run.id, earlier.number)
+                return key, list(earlier.replicas), run_json(run, log=earlier.log)
+        message = f"the run has {run.attempt} attempt{'s' if run.attempt > 1 else ''}"
+        raise NotFound(message, hint="Leave out `attempt` for the last one.")
+
+    async def recent(self, job_ids: Iterable[str], n: int = 30) -> dict[str, Rows]:
+        """Return the last `n` rows of each job, newest first, from this node's own copy."""
+        agreed = self._agreement.state
+        return {
+            job_id: [
+                run_json(run)
+                for run in self._page(agreed, RunFilter(job_id=job_id), limit=n, before="")
+            ]
+            for job_id in job_ids
+        }
+
+    def started(self, value: Run | str) -> Json:
+        """Turn the outcome of a TriggerRun into a run: the row, or the id of one long since final."""
+        if isinstance(value, Run):
+            return run_json(value)
+        return run_json(self._find(self._agreement.state, value))
+
+    # Changing
+
+    async def kill(self, who: Who, run_id: str, *, grace_seconds: int | None = None) -> Json:
+        """Ask for the end of a run; asking again changes nothing. Conflict when it has ended."""
+        who.require("operator")
+        if grace_seconds is not None and not 0 <= grace_seconds <= KILL_GRACE_SECONDS_MAX:
+            message = f"must be a whole number from 0 to {KILL_GRACE_SECONDS_MAX}"
+            raise Invalid([FieldError("grace_seconds", message)])
+        run = self._find(await self._agreement.read(), run_id)
+        changed: Run = await self._agreement.change(
+            lambda at: RequestKill(at=at, by=who.name, run_id=run.id, grace_seconds=grace_seconds)
+        )
+        return run_json(changed)
+
+    async def rerun(self, who: Who, run_id_: str) -> Json:
+        """Start the run's job again, by hand, with the run's own environment and target."""
+        who.require("operator")
+        agreed = await self._agreement.read()
+        run = self._find(agreed, run_id_)
+        if run.job_id not in agreed.jobs:
+            raise NotFound(f"the job {run.job!r} was deleted", hint="Create it again first.")
+        target = run.target if run.target in agreed.nodes else ""
+        key = f"manual:{secrets.token_hex(8)}"
+        value = await self._agreement.change(
+            lambda at: TriggerRun(
+                at=at,
+                by=who.name,
+                job_id=run.job_id,
+                run_id=run_id(run.job_id, at, key, target),
+                environment=run.environment,
+                node=target,
+            )
+        )
+        return self.started(value)
+
+    async def resolve(
+        self, who: Who, run_id: str, *, state: Literal["succeeded", "failed"], note: str = ""
+    ) -> Json:
+        """Close a lost run by hand, as somebody who knows how it ended."""
+        who.require("operator")
+        run = self._find(await self._agreement.read(), run_id)
+        if run.state is not RunState.LOST or run.node is None:
+            raise Conflict(f"the run is {run.state}, not lost", hint="Only a lost run is resolved.")
+        node = run.node
+        finished: tuple[str, ...] = await self._agreement.change(
+            lambda at: FinishRuns(
+                at=at,
+                by=who.name,
+                node=node,
+                results=(
+                    RunResult(
+                        run_id=run.id,
+                        attempt=run.attempt,
+                        state=RunState(state),
+                        started_at=run.started_at,
+                        finished_at=run.finished_at or at,
+                        log=run.log,
+                        excerpt=run.excerpt,
+                        detail=f"Resolved by {who.name}" + (f": {note}" if note else ""),
+                    ),
+                ),
+            )
+        )
+        if run.id not in finished:
+            raise Conflict("the run is too old to be resolved, or was concluded meanwhile")
+        return run_json(self._find(self._agreement.state, run.id))
+
+    # Finding
+
+    def _find(self, agreed: ClusterState, wanted: str) -> Run:
+        run = agreed.open_runs.get(wanted) or self._ledger.get(wanted) or agreed.run(wanted)
+        if run is None:
+            raise NotFound(
+                f"no run has the id {wanted[:64]!r}", hint="It may be older than the ledger keeps."
+            )
+        return run
+
+    def _page(
+        self, agreed: ClusterState, where: RunFilter, *, limit: int, before: str
+    ) -> Sequence[Run]:
+        if where.job_id:
+            candidates: Iterable[Run] = agreed.runs_of_job(where.job_id)
+        else:
+            candidates = agreed.open_runs.values()
+        found = {
+            run.id: run
+            for run in candidates
+            if (not before or run.id < before) and _is_wanted(run, where)
+        }
+        if where.state not in OPEN_STATES:
+            rows = self._ledger.page(where, limit=limit, before=before)
+            found |= {run.id: run for run in rows}
+        return sorted(found.values(), key=lambda run: run.id, reverse=True)[:limit]
+
+    async def _copies(self, key: LogKey, holders: Iterable[str]) -> dict[str, LogStatus]:
+        """Ask each holder; those that do not answer in time are left out."""
+        names = list(holders)
+        answers = await asyncio.gather(*(self._held_by(name, key) for name in names))
+        return {
+            name: status for name, status in zip(names, answers, strict=True) if status is not None
+        }
+
+    async def _held_by(self, name: str, key: LogKey) -> LogStatus | None:
+        if name == self._name:
+            return self._logs.status(key)
+        node = self._agreement.state.nodes.get(name)
+        if node is None or self._peers is None or not node.up:
+            return None
+        try:
+            async with asyncio.timeout(COPIES_SECONDS):
+                return await self._peers.log_status(node.http, key)
+        except (CronCordError, TimeoutError):
+            return None  # a node that does not answer is not named as a holder
+
+
+def open_log(run: Json, key: LogKey) -> bool:
+    """Whether the attempt's output may still grow."""
+    return bool(run["attempt"] == key.attempt and run["state"] in OPEN_STATES)
+
+
+def _job_id(agreed: ClusterState, ref: str) -> str:
+    """Return the id of the job of that name; an unknown one may be the id of a deleted job."""
+    job = agreed.job_named(ref) if ref else None
+    return ref if job is None or ref in agreed.jobs else job.id
+
+
+def _is_wanted(run: Run, where: RunFilter) -> bool:
+    exact = msgspec.structs.asdict(where)
+    return (
+        all(
+            not exact[name] or getattr(run, name) == exact[name]
+            for name in ("job_id", "state", "reason", "node", "trigger")
+        )
+        and (where.since is None or run.nominal_time >= where.since)
+        and (where.until is None or run.nominal_time < where.until)
+    )
+
+
+def _check_choice(field: str, value: str, choices: type[StrEnum]) -> None:
+    if value and value not in list(choices):
+        message = f"{value[:64]!r} is not one of {', '.join(choices)}"
+        raise Invalid([FieldError(field, message)])

@@ -1,0 +1,140 @@
+"""The shapes of answers that are put together from others, for the published interface."""
+
+import msgspec
+
+from croncord.model import JobSpec
+from croncord.service.cluster import NodeView
+from croncord.service.views import JobFacts, RunView, Time, View
+
+
+class JobAnswer(View, frozen=True, kw_only=True):
+    """A job: its definition and what the cluster adds, side by side in one object."""
+
+    spec: JobSpec
+    facts: JobFacts
+
+
+class JobPage(View, frozen=True, kw_only=True):
+    """A page of jobs; their scripts are left out."""
+
+    items: list[JobAnswer]
+    next_cursor: str | None
+    total: int
+
+
+class JobVersion(View, frozen=True, kw_only=True):
+    """A definition as it was saved."""
+
+    version: int
+    updated_at: Time
+    updated_by: str
+    changed: list[str]
+    """Names of the fields that differ from the version before."""
+    definition: JobSpec
+
+
+class JobVersions(View, frozen=True, kw_only=True):
+    """The definitions that are kept, newest first."""
+
+    items: list[JobVersion]
+
+
+class Finding(View, frozen=True, kw_only=True):
+    """Something odd in a script."""
+
+    line: int
+    message: str
+
+
+class ScriptReport(View, frozen=True, kw_only=True):
+    """How a script will be run, and what looks wrong."""
+
+    interpreter: str
+    lines: int
+    line_ends: str
+    findings: list[Finding]
+
+
+class WrongField(View, frozen=True, kw_only=True):
+    """A field and what would be right."""
+
+    field: str
+    message: str
+
+
+class Report(View, frozen=True, kw_only=True):
+    """What a definition would do."""
+
+    valid: bool
+    errors: list[WrongField]
+    warnings: list[str]
+    next: list[Time]
+    description: str
+    notes: list[str]
+    script: ScriptReport
+    matching_nodes: list[str]
+
+
+class RunPage(View, frozen=True, kw_only=True):
+    """A page of runs, newest nominal time first."""
+
+    items: list[RunView]
+    next_cursor: str | None
+
+
+class NodeList(View, frozen=True, kw_only=True):
+    """All machines."""
+
+    items: list[NodeView]
+
+
+class Paused(View, frozen=True, kw_only=True):
+    """Whether the cluster launches nothing."""
+
+    paused: bool
+
+
+class Leader(View, frozen=True, kw_only=True):
+    """Who leads now."""
+
+    leader: str | None
+
+
+class Ready(View, frozen=True, kw_only=True):
+    """Whether the node can answer and change things."""
+
+    ready: bool
+    reason: str
+
+
+class Alive(View, frozen=True, kw_only=True):
+    """The process runs."""
+
+    status: str
+
+
+class TokenAnswer(View, frozen=True, kw_only=True):
+    """An API token; its secret is told once, when it is created."""
+
+    id: str
+    name: str
+    role: str
+    created_at: Time
+    created_by: str
+    expires_at: Time | None
+    token: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class UserAnswer(View, frozen=True, kw_only=True):
+    """Somebody who signs in with a password."""
+
+    name: str
+    role: str
+    created_at: Time
+
+
+class LinkAnswer(View, frozen=True, kw_only=True):
+    """A one-time link for a browser."""
+
+    url: str
+    expires_at: Time

@@ -1,0 +1,65 @@
+"""`/api/v1/cluster`."""
+
+from aiohttp import web
+
+from croncord.service.cluster import ClusterView
+from croncord.web.api.answers import Leader, Paused
+from croncord.web.api.endpoint import Call, Endpoint, NoQuery, ReadQuery, json_answer
+
+CLUSTER = "/api/v1/cluster"
+
+
+async def show(call: Call[ReadQuery]) -> web.Response:
+    """GET /cluster."""
+    return json_answer(await call.desk.cluster.show(stale=bool(call.query.stale)))
+
+
+async def pause(call: Call[NoQuery]) -> web.Response:
+    """POST /cluster/pause."""
+    return json_answer(await call.desk.cluster.pause(call.who))
+
+
+async def resume(call: Call[NoQuery]) -> web.Response:
+    """POST /cluster/resume."""
+    return json_answer(await call.desk.cluster.resume(call.who))
+
+
+async def transfer_leader(call: Call[NoQuery]) -> web.Response:
+    """POST /cluster/transfer-leader."""
+    return json_answer(await call.desk.cluster.transfer_leader(call.who))
+
+
+ENDPOINTS = (
+    Endpoint(
+        method="GET",
+        path=CLUSTER,
+        handler=show,
+        summary="Who leads, how far each node is, all machines",
+        query=ReadQuery,
+        answer=ClusterView,
+    ),
+    Endpoint(
+        method="POST",
+        path=CLUSTER + "/pause",
+        handler=pause,
+        summary="Launch nothing until resumed",
+        role="admin",
+        answer=Paused,
+    ),
+    Endpoint(
+        method="POST",
+        path=CLUSTER + "/resume",
+        handler=resume,
+        summary="Launch again",
+        role="admin",
+        answer=Paused,
+    ),
+    Endpoint(
+        method="POST",
+        path=CLUSTER + "/transfer-leader",
+        handler=transfer_leader,
+        summary="Let another node lead; asked of the leader",
+        role="admin",
+        answer=Leader,
+    ),
+)

@@ -1,0 +1,88 @@
+"""`/api/v1/nodes`."""
+
+from aiohttp import web
+
+from croncord.service.cluster import NodeView
+from croncord.web.api.answers import NodeList
+from croncord.web.api.endpoint import (
+    Call,
+    Endpoint,
+    NoQuery,
+    ReadQuery,
+    json_answer,
+    no_content,
+)
+
+NODES = "/api/v1/nodes"
+NODE = NODES + "/{name}"
+
+
+async def list_nodes(call: Call[ReadQuery]) -> web.Response:
+    """GET /nodes."""
+    return json_answer({"items": await call.desk.cluster.nodes(stale=bool(call.query.stale))})
+
+
+async def get(call: Call[ReadQuery]) -> web.Response:
+    """GET /nodes/{name}."""
+    stale = bool(call.query.stale)
+    return json_answer(await call.desk.cluster.node(call.part("name"), stale=stale))
+
+
+async def drain(call: Call[NoQuery]) -> web.Response:
+    """POST /nodes/{name}/drain."""
+    return json_answer(await call.desk.cluster.drain(call.who, call.part("name")))
+
+
+async def undrain(call: Call[NoQuery]) -> web.Response:
+    """POST /nodes/{name}/undrain."""
+    return json_answer(await call.desk.cluster.undrain(call.who, call.part("name")))
+
+
+async def remove(call: Call[NoQuery]) -> web.Response:
+    """DELETE /nodes/{name}."""
+    await call.desk.cluster.remove(call.who, call.part("name"))
+    return no_content()
+
+
+ENDPOINTS = (
+    Endpoint(
+        method="GET",
+        path=NODES,
+        handler=list_nodes,
+        summary="List the machines",
+        query=ReadQuery,
+        answer=NodeList,
+    ),
+    Endpoint(
+        method="GET",
+        path=NODE,
+        handler=get,
+        summary="Show a machine",
+        query=ReadQuery,
+        answer=NodeView,
+    ),
+    Endpoint(
+        method="DELETE",
+        path=NODE,
+        handler=remove,
+        summary="Take a machine out of the cluster",
+        role="admin",
+        status=204,
+    ),
+    Endpoint(
+        method="POST",
+        path=NODE + "/drain",
+        handler=drain,
+        summary="Give a machine no new runs",
+        role="admin",
+        answer=NodeView,
+    ),
+    Endpoint(
+        method="POST",
+        path=NODE + "/undrain",
+        handler=undrain,
+        summary="Give a drained machine runs again",
+        role="admin",
+        answer=NodeView,
+    ),
+)

@@ -1,0 +1,21 @@
+"""All endpoints of the API, in the order in which they are published."""
+
+from croncord.web.api import (
+    access,
+    cluster,
+    events,
+    health,
+    jobs,
+    logs,
+    metrics,
+    nodes,
+    runs,
+    schedule,
+)
+from croncord.web.api.endpoint import Endpoint
+from croncord.web.api.openapi import openapi_endpoint
+
+_NOUNS = (health, metrics, cluster, nodes, jobs, runs, logs, schedule, events, access)
+_DESCRIBED: tuple[Endpoint, ...] = tuple(e for noun in _NOUNS for e in noun.ENDPOINTS)
+
+ENDPOINTS: tuple[Endpoint, ...] = (*_DESCRIBED, openapi_endpoint(_DESCRIBED))

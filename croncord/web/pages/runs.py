@@ -1,0 +1,79 @@
+"""The launch ledger as a list, newest first."""
+
+from datetime import datetime
+from typing import Any
+
+from aiohttp import web
+
+from croncord.errors import FieldError, Invalid
+from croncord.lifecycle import Reason, RunState, Trigger
+from croncord.web import auth
+from croncord.web.format import TRIGGERS, instant, look, reason_words
+from croncord.web.pages.frame import Frame
+from croncord.web.pages.paging import SIZE, shown
+
+_FILTERS = ("job", "state", "reason", "node", "trigger")
+
+
+_WORDS: dict[str, dict[str, str]] = {
+    "state": {state: look(state).word for state in RunState},
+    "reason": {reason: reason_words(reason) for reason in Reason},
+    "trigger": {trigger: TRIGGERS[trigger] for trigger in Trigger},
+    "node": {},
+}
+
+
+class RunList:
+    """`GET /runs`."""
+
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes of this page."""
+        return [web.get("/runs", self.show)]
+
+    async def show(self, request: web.Request) -> web.Response:
+        """Show a hundred runs."""
+        who = auth.who(request)
+        filters = {name: request.query.get(name, "") for name in _FILTERS}
+        answer: dict[str, Any] = {"items": [], "next_cursor": None}
+        problem = ""
+        try:
+            answer = await self._frame.desk.runs.list(
+                who,
+                job=filters["job"],
+                state=filters["state"],
+                reason=filters["reason"],
+                node=filters["node"],
+                trigger=filters["trigger"],
+                since=_moment(request, "since"),
+                until=_moment(request, "until"),
+                limit=SIZE,
+                cursor=request.query.get("cursor", ""),
+            )
+        except Invalid as error:
+            problem = error.message
+        nodes = await self._frame.desk.cluster.nodes(stale=True)
+        context = {
+            "runs": answer["items"],
+            "filters": filters,
+            "filtered": any(filters.values()) or "since" in request.query,
+            "problem": problem,
+            "words_for": _WORDS,
+            "states": list(RunState),
+            "reasons": list(Reason),
+            "triggers": list(Trigger),
+            "nodes": [node["name"] for node in nodes],
+            "pages": shown("/runs", request.query, answer),
+        }
+        return await self._frame.page(request, "runs.html", context)
+
+
+def _moment(request: web.Request, name: str) -> datetime | None:
+    """Read a time of the address; raises Invalid with the field's name."""
+    text = request.query.get(name, "")
+    try:
+        return instant(text)
+    except ValueError:
+        raise Invalid([FieldError(name, f"{text[:64]!r} is not a time")]) from None

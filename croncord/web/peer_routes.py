@@ -1,0 +1,178 @@
+"""What other nodes may ask of this one, under `/internal/v1`. The caller is `croncord.node.peers`.
+
+Every call is signed with the cluster secret; without one, all are refused. Answers are msgpack.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing
+from typing import Final
+
+import msgspec
+from aiohttp import web
+
+from croncord.clock import Clock
+from croncord.errors import CronCordError, Forbidden, Malformed, NotFound, TooLarge, Unauthenticated
+from croncord.model import milliseconds
+from croncord.peer_auth import PeerVerifier, body_digest
+from croncord.ports import LogKey, RunLogs, Sighting, Vitals
+
+PREFIX: Final = "/internal/v1"
+BODY_BYTES_MAX: Final = 64 * 1024
+PAUSE_SECONDS: Final = 5.0
+"""How often a follower of a quiet output is looked after."""
+
+_OFFSET_MAX = 1 << 48
+_log = logging.getLogger(__name__)
+_decode_vitals = msgspec.msgpack.Decoder(Vitals).decode
+
+
+def peer_routes(
+    *,
+    verifier: PeerVerifier | None,
+    clock: Clock,
+    logs: RunLogs,
+    receive_vitals: Callable[[Vitals], Sequence[Sighting]],
+) -> list[web.RouteDef]:
+    """Return the routes. `verifier` is None on a node without a cluster secret.
+
+    `receive_vitals` notes a node's report and returns what is known of everybody; it raises
+    NoLeader on a node that does not lead.
+    """
+    calls = _Calls(verifier, clock, logs, receive_vitals)
+    log = f"{PREFIX}/logs/{{run}}/{{attempt}}"
+    return [
+        web.post(f"{PREFIX}/vitals", calls.vitals),
+        web.get(log, calls.log, allow_head=False),
+        web.get(f"{log}/status", calls.status),
+        web.get(f"{log}/tail", calls.tail),
+    ]
+
+
+class _Calls:
+    def __init__(
+        self,
+        verifier: PeerVerifier | None,
+        clock: Clock,
+        logs: RunLogs,
+        receive_vitals: Callable[[Vitals], Sequence[Sighting]],
+    ) -> None:
+        self._verifier = verifier
+        self._clock = clock
+        self._logs = logs
+        self._receive_vitals = receive_vitals
+
+    async def vitals(self, request: web.Request) -> web.StreamResponse:
+        body = await self._signed_body(request)
+        try:
+            vitals = _decode_vitals(body)
+        except msgspec.DecodeError as error:
+            raise Malformed(f"these are no vitals: {error}") from error
+        return _answer(self._receive_vitals(vitals))
+
+    async def status(self, request: web.Request) -> web.StreamResponse:
+        self._check_without_body(request)
+        key = _key(request)
+        status = self._logs.status(key)
+        if status is None:
+            raise NotFound(f"this node has no output of run {key.run_id}")
+        return _answer(status)
+
+    async def tail(self, request: web.Request) -> web.StreamResponse:
+        self._check_without_body(request)
+        return _answer(await self._logs.tail_offset(_key(request), _number(request, "lines")))
+
+    async def log(self, request: web.Request) -> web.StreamResponse:
+        self._check_without_body(request)
+        key, offset = _key(request), _number(request, "offset")
+        if self._logs.status(key) is None:
+            raise NotFound(f"this node has no output of run {key.run_id}")
+        follow = request.query.get("follow") == "1"
+        response = web.StreamResponse(headers={"Content-Type": "application/octet-stream"})
+        await response.prepare(request)
+        try:
+            frames = self._logs.frames(key, offset=offset, follow=follow)
+            async with aclosing(with_pauses(frames, PAUSE_SECONDS)) as pieces:
+                async for data in pieces:
+                    if data:
+                        await response.write(data)
+                    elif request.transport is None or request.transport.is_closing():
+                        break  # the reader has gone; without this it would be waited for in vain
+        except CronCordError as error:
+            # The status line has gone out. A stream cut short tells the reader to go elsewhere.
+            _log.info("stopped sending the output of run %s: %s", key.run_id, error)
+            if request.transport is not None:
+                request.transport.abort()
+        return response
+
+    def _check(self, request: web.Request) -> str:
+        if self._verifier is None:
+            hint = "Start this node with --secret-file to make it part of a cluster."
+            raise Forbidden("this node answers no other nodes", hint=hint)
+        now_ms = milliseconds(self._clock.now())
+        return self._verifier.check(
+            request.method, request.raw_path, request.headers, now_ms=now_ms
+        )
+
+    def _check_without_body(self, request: web.Request) -> None:
+        if self._check(request) != body_digest(b""):
+            raise Malformed("this call has no body")
+
+    async def _signed_body(self, request: web.Request) -> bytes:
+        digest = self._check(request)
+        parts: list[bytes] = []
+        size = 0
+        async for data in request.content.iter_any():
+            parts.append(data)
+            size += len(data)
+            if size > BODY_BYTES_MAX:
+                raise TooLarge(f"the body may have {BODY_BYTES_MAX} bytes")
+        body = b"".join(parts)
+        if body_digest(body) != digest:
+            raise Unauthenticated("the body is not the one that was signed")
+        return body
+
+
+async def with_pauses(stream: AsyncIterator[bytes], seconds: float) -> AsyncGenerator[bytes, None]:
+    """Yield what the stream yields, and nothing, as `b""`, when it is quiet for that long."""
+    waiting: asyncio.Future[bytes] | None = None
+    try:
+        while True:
+            if waiting is None:
+                waiting = asyncio.ensure_future(anext(stream))
+            await asyncio.wait({waiting}, timeout=seconds)
+            if not waiting.done():
+                yield b""
+                continue
+            ready, waiting = waiting, None
+            try:
+                data = ready.result()
+            except StopAsyncIteration:
+                return
+            yield data
+    finally:
+        if waiting is not None:
+            waiting.cancel()
+            await asyncio.wait({waiting})
+        if isinstance(stream, AsyncGenerator):
+            await stream.aclose()
+
+
+def _answer(value: object) -> web.Response:
+    body = msgspec.msgpack.encode(value)
+    return web.Response(body=body, content_type="application/msgpack")
+
+
+def _key(request: web.Request) -> LogKey:
+    attempt = request.match_info["attempt"]
+    if not attempt.isascii() or not attempt.isdigit() or len(attempt) > 5:
+        raise NotFound("there is no such attempt")
+    return LogKey(request.match_info["run"], int(attempt))
+
+
+def _number(request: web.Request, name: str) -> int:
+    text = request.query.get(name, "0")
+    if not text.isascii() or not text.isdigit() or len(text) > 15 or int(text) > _OFFSET_MAX:
+        raise Malformed(f"{name} is not a number that makes sense here")
+    return int(text)

@@ -1,0 +1,34 @@
+// Confirmations. Without scripts a dialog is a popover; here it becomes modal, so that focus stays
+// in it and returns to its button. Also: a form is sent once, however often its button is pressed.
+
+function dialogOf(button) {
+  const target = document.getElementById(button.getAttribute("popovertarget"));
+  return target instanceof HTMLDialogElement ? target : null;
+}
+
+export function startDialogs() {
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest?.("[popovertarget]");
+    const dialog = button && dialogOf(button);
+    if (dialog) {
+      event.preventDefault();
+      if (button.getAttribute("popovertargetaction") === "hide") dialog.close();
+      else if (!dialog.open) dialog.showModal();
+    } else if (event.target instanceof HTMLDialogElement) {
+      event.target.close(); // the backdrop
+    }
+  });
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (form.method !== "post" || event.defaultPrevented) return;
+    if (form.dataset.sent) event.preventDefault();
+    form.dataset.sent = "yes";
+  });
+  addEventListener("pageshow", () => {
+    for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
+  });
+  for (const box of document.querySelectorAll("[data-show-password]")) {
+    const field = document.getElementById(box.dataset.showPassword);
+    box.addEventListener("change", () => (field.type = box.checked ? "text" : "password"));
+  }
+}

@@ -1,0 +1,20 @@
+// Starts what the page asks for. Each module looks for its own data attributes and is idle without
+// them. Everything works without scripts; these add liveness.
+
+import { startDialogs } from "./dialogs.js";
+import { startLive } from "./live.js";
+import { startLogView } from "./log-view.js";
+import { startJobForm } from "./job-form.js";
+import { startPreferences } from "./preferences.js";
+import { startTimes } from "./times.js";
+
+for (const element of document.querySelectorAll("[data-with-scripts]")) element.hidden = false;
+for (const element of document.querySelectorAll("[data-without-scripts]")) element.hidden = true;
+
+document.querySelector("[data-focus]")?.focus();
+startLive(); // first: it remembers the regions as the server sent them
+startTimes();
+startDialogs();
+startLogView();
+startJobForm();
+startPreferences();

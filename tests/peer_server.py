@@ -1,0 +1,115 @@
+"""A node as other nodes see it: an output store behind the routes for peers, on loopback."""
+
+import socket
+
+from aiohttp import web
+
+from croncord.clock import SystemClock
+from croncord.errors import CronCordError, NoLeader
+from croncord.logs.log_store import LogStore
+from croncord.logs.replication import Replicator
+from croncord.node.peers import HttpPeers
+from croncord.peer_auth import PeerVerifier
+from croncord.web.peer_routes import peer_routes
+
+SECRET = b"a secret of the whole cluster"
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@web.middleware
+async def _errors(request, handler):
+    try:
+        return await handler(request)
+    except CronCordError as error:
+        return web.json_response({"detail": error.message}, status=error.status)
+
+
+def _nobody_leads(_vitals):
+    raise NoLeader("n does not lead")
+
+
+class PeerServer:
+    """Serves an output store to other nodes."""
+
+    def __init__(
+        self,
+        logs,
+        *,
+        port=0,
+        secret=SECRET,
+        receive_vitals=_nobody_leads,
+        handler_cancellation=True,
+    ):
+        self.port = port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.asked = []
+        self.busy = 0
+        verifier = PeerVerifier(secret, self.url) if secret else None
+        routes = peer_routes(
+            verifier=verifier, clock=SystemClock(), logs=logs, receive_vitals=receive_vitals
+        )
+        app = web.Application(middlewares=[_errors, self._note])
+        app.add_routes(routes)
+        # Handlers that stream are cancelled at once when it is stopped.
+        self._runner = web.AppRunner(
+            app, shutdown_timeout=0.01, handler_cancellation=handler_cancellation
+        )
+
+    @web.middleware
+    async def _note(self, request, handler):
+        self.asked.append((request.method, request.raw_path))
+        self.busy += 1
+        try:
+            return await handler(request)
+        finally:
+            self.busy -= 1
+
+    async def start(self):
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
+        return self
+
+    async def stop(self):
+        await self._runner.cleanup()
+
+
+class Member:
+    """A node of a little cluster: store, server, and what copies from the others."""
+
+    def __init__(self, name, root, addresses):
+        self.name = name
+        self._root = root / name
+        self._addresses = addresses
+        addresses[name] = f"http://127.0.0.1:{free_port()}"
+
+    async def start(self):
+        address_of = self._addresses.get
+        self.peers = HttpPeers(SECRET, clock=SystemClock())
+        self.store = await LogStore.start(
+            self._root, node=self.name, peers=self.peers, address_of=address_of
+        )
+        port = int(self._addresses[self.name].rsplit(":", 1)[1])
+        self.server = await PeerServer(self.store, port=port).start()
+        self.replicator = Replicator(
+            self.store.local,
+            self.peers,
+            node=self.name,
+            address_of=address_of,
+            pause_seconds=0.01,
+        )
+        return self
+
+    async def stop(self):
+        await self.server.stop()
+        await self.replicator.stop()
+        await self.store.stop()
+        await self.peers.stop()
+
+    async def restart(self):
+        await self.stop()
+        return await self.start()

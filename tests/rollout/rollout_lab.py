@@ -1,0 +1,150 @@
+"""Hosts to roll out to, and what an operator does with them: playbooks, curl, pulling plugs.
+
+The hosts come from a program that is named by CRONCORD_TEST_HOSTS and understands
+
+    up N             start hosts node1 … nodeN that answer to ssh; print `inventory: PATH` at the end
+    down             take them away
+    exec CMD…        run a command on this machine where the hosts' addresses can be reached
+    ssh NODE CMD…    run a command on a host
+    kill NODE        pull its plug;   boot NODE   start it again
+
+whether it makes them from containers, virtual machines or a rack.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+PLAYBOOKS = Path(__file__).parents[2] / "deploy" / "ansible"
+HTTP_PORT = 8470
+ENDED = ("succeeded", "failed", "timed_out", "killed", "skipped", "missed", "lost")
+
+
+class Answer(NamedTuple):
+    """What a node answered."""
+
+    status: int
+    body: bytes
+
+    def json(self):
+        return json.loads(self.body)
+
+
+class Host(NamedTuple):
+    """A line of the inventory."""
+
+    name: str
+    address: str
+
+
+class Recap(NamedTuple):
+    """The last lines of a playbook run, summed over the hosts."""
+
+    changed: int
+    failed: int
+    unreachable: int
+    output: str
+
+
+class Lab:
+    """The hosts, from bare to removed."""
+
+    def __init__(self, program: str, directory: Path) -> None:
+        self._program = program
+        self.token_file = directory / "admin.token"
+        self.inventory = Path()
+        self.hosts: list[Host] = []
+
+    def up(self, count: int) -> None:
+        said = self.run("up", str(count)).stdout
+        self.inventory = Path(re.search(r"^inventory: (.+)$", said, re.MULTILINE)[1])
+        found = re.findall(r"^(\S+) ansible_host=(\S+)", self.inventory.read_text(), re.MULTILINE)
+        self.hosts = [Host(*each) for each in found]
+
+    def down(self) -> None:
+        self.run("down")
+
+    def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
+        ended = subprocess.run(
+            [self._program, *arguments], capture_output=True, text=True, check=False
+        )
+        assert not check or ended.returncode == 0, f"{arguments}\n{ended.stdout}\n{ended.stderr}"
+        return ended
+
+    def ssh(self, host: Host, command: str) -> str:
+        return self.run("ssh", host.name, command).stdout
+
+    def play(self, playbook: str, *options: str, wheel: Path | None = None, **variables) -> Recap:
+        """Run a playbook as an operator would."""
+        given = {"croncord_token_path": str(self.token_file), **variables}
+        if wheel is not None:
+            given["croncord_wheel"] = str(wheel)
+            given["croncord_wheelhouse"] = os.environ["CRONCORD_TEST_WHEELHOUSE"]
+        ansible = os.environ.get("CRONCORD_TEST_ANSIBLE") or shutil.which("ansible-playbook")
+        assert ansible, "there is no ansible-playbook; see tests/rollout/run.sh"
+        command = ["env", f"ANSIBLE_CONFIG={PLAYBOOKS / 'ansible.cfg'}", "ANSIBLE_NOCOLOR=1"]
+        command += [ansible, "-i", str(self.inventory), str(PLAYBOOKS / playbook)]
+        command += ["--extra-vars", json.dumps(given), *options]
+        said = self.run("exec", *command, check=False).stdout
+        sums = [
+            sum(int(number) for number in re.findall(rf"\b{what}=(\d+)", said))
+            for what in ("changed", "failed", "unreachable")
+        ]
+        assert "PLAY RECAP" in said, said
+        return Recap(*sums, said)
+
+    def call(self, host: Host, method: str, path: str, body=None) -> Answer:
+        """Make one request with curl; status 0 stands for no answer."""
+        command = ["curl", "--silent", "--max-time", "10", "--request", method]
+        command += ["--header", f"Authorization: Bearer {self.token_file.read_text().strip()}"]
+        command += ["--write-out", "\n%{http_code}"]
+        if body is not None:
+            command += ["--header", "Content-Type: application/json", "--data", json.dumps(body)]
+        command.append(f"http://{host.address}:{HTTP_PORT}{path}")
+        ended = subprocess.run([self._program, "exec", *command], capture_output=True, check=False)
+        content, _, status = ended.stdout.rpartition(b"\n")
+        return Answer(int(status or 0), content)
+
+    def get(self, host: Host, path: str):
+        answer = self.call(host, "GET", path)
+        assert answer.status == 200, (host, path, answer)
+        return answer.json()
+
+    def is_ready(self, host: Host) -> bool:
+        return self.call(host, "GET", "/readyz").status == 200
+
+    def leader(self) -> Host:
+        """Return the host that leads, once somebody knows."""
+
+        def found():
+            for host in self.hosts:
+                answer = self.call(host, "GET", "/api/v1/cluster?stale=allow")
+                if answer.status == 200 and answer.json()["leader"]:
+                    return next(h for h in self.hosts if h.name == answer.json()["leader"])
+            return None
+
+        return wait_for(found, 60, "a leader")
+
+    def wait_run(self, host: Host, run_id: str, *states: str) -> dict:
+        """Wait until a run is in one of the states (any final one when none is named)."""
+
+        def reached():
+            answer = self.call(host, "GET", f"/api/v1/runs/{run_id}")
+            run = answer.json() if answer.status == 200 else {}
+            return run if run.get("state") in (states or ENDED) else None
+
+        return wait_for(reached, 180, f"run {run_id} in {states or ENDED}")
+
+
+def wait_for(check, seconds: float, what: str):
+    """Return the first true value of `check`, asked twice a second; fail after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not (found := check()):
+        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
+        time.sleep(0.5)
+    return found

@@ -1,0 +1,174 @@
+"""The story of a cluster on real hosts: rolled out, used, unplugged, upgraded, removed.
+
+The tests build on each other and run in the order in which they stand here.
+"""
+
+import itertools
+import re
+from datetime import datetime, timedelta
+
+import pytest
+from rollout_lab import wait_for
+
+pytestmark = pytest.mark.slow
+
+TICK_SECONDS = 5
+
+
+def create(lab, host, name, script, **fields):
+    answer = lab.call(host, "POST", "/api/v1/jobs", {"name": name, "script": script, **fields})
+    assert answer.status == 201, answer
+
+
+def run_now(lab, host, name):
+    answer = lab.call(host, "POST", f"/api/v1/jobs/{name}/run", {})
+    assert answer.status == 202, answer
+    return answer.json()["id"]
+
+
+def releases(lab):
+    return {lab.ssh(host, "readlink /opt/croncord/current").strip() for host in lab.hosts}
+
+
+def test_a_dry_run_on_bare_hosts_works_and_changes_nothing(lab, wheel):
+    recap = lab.play("site.yml", "--check", wheel=wheel)
+    assert recap.failed == 0, recap.output
+    assert recap.changed > 0
+    for host in lab.hosts:
+        assert lab.ssh(host, "ls -d /opt/croncord /etc/croncord 2>/dev/null; true") == ""
+    assert not lab.token_file.exists()
+
+
+def test_one_command_makes_a_cluster_of_bare_hosts(cluster):
+    for host in cluster.hosts:
+        assert cluster.is_ready(host)
+        names = [node["name"] for node in cluster.get(host, "/api/v1/nodes")["items"]]
+        assert names == [each.name for each in cluster.hosts]
+        assert "3 of 3 nodes up" in cluster.ssh(host, "croncord cluster status")
+    assert cluster.token_file.stat().st_mode & 0o777 == 0o600
+
+
+def test_secrets_are_the_same_on_all_hosts_and_closed_to_others(cluster):
+    for name in ("secret", "bootstrap-token"):
+        contents = {cluster.ssh(host, f"cat /etc/croncord/{name}") for host in cluster.hosts}
+        modes = {
+            cluster.ssh(host, f"stat -c %a /etc/croncord/{name}").strip() for host in cluster.hosts
+        }
+        assert len(contents) == 1
+        assert modes == {"600"}
+
+
+@pytest.mark.parametrize("options", [(), ("--check",)])
+def test_a_second_run_changes_nothing(cluster, wheel, options):
+    recap = cluster.play("site.yml", *options, wheel=wheel)
+    assert (recap.changed, recap.failed) == (0, 0), recap.output
+
+
+def test_a_job_made_on_any_node_runs_and_is_read_on_every_node(cluster):
+    for host in cluster.hosts:
+        create(
+            cluster, host, f"by-{host.name}", f"echo made by {host.name}; id -un\n", user="nobody"
+        )
+        run = cluster.wait_run(host, run_now(cluster, host, f"by-{host.name}"))
+        assert run["state"] == "succeeded", run
+        for other in cluster.hosts:
+            log = cluster.call(other, "GET", f"/api/v1/runs/{run['id']}/log")
+            assert log == (200, f"made by {host.name}\nnobody\n".encode())
+
+
+def test_the_cluster_goes_on_when_the_plug_of_the_leader_is_pulled(cluster):
+    lost = cluster.leader()
+    left = [host for host in cluster.hosts if host != lost]
+    cluster.run("kill", lost.name)
+    create_answer = wait_for(
+        lambda: (
+            cluster.call(
+                left[0], "POST", "/api/v1/jobs", {"name": "after", "script": "echo on\n"}
+            ).status
+            in (201, 409)
+        ),
+        60,
+        "a new leader",
+    )
+    assert create_answer
+    run = cluster.wait_run(left[1], run_now(cluster, left[1], "after"))
+    assert run["state"] == "succeeded", run
+    assert cluster.call(left[0], "GET", f"/api/v1/runs/{run['id']}/log").body == b"on\n"
+    cluster.run("boot", lost.name)
+    wait_for(lambda: cluster.is_ready(lost), 90, f"{lost.name} back by itself")
+    assert cluster.call(lost, "GET", f"/api/v1/runs/{run['id']}/log").body == b"on\n"
+
+
+def test_an_upgrade_harms_no_script_and_loses_or_doubles_no_tick(cluster, next_wheel):
+    first = cluster.hosts[0]
+    before = releases(cluster)
+    create(cluster, first, "ticking", "echo tick\n", schedule=f"*/{TICK_SECONDS} * * * * *")
+    names = [f"long-{host.name}" for host in cluster.hosts]
+    for host, name in zip(cluster.hosts, names, strict=True):
+        create(cluster, first, name, "sleep 240; echo whole\n", target={"nodes": [host.name]})
+    runs = [run_now(cluster, first, name) for name in names]
+    for run in runs:
+        cluster.wait_run(first, run, "running")
+    leader = cluster.leader()
+
+    recap = cluster.play("upgrade.yml", wheel=next_wheel)
+
+    assert (recap.failed, recap.unreachable) == (0, 0), recap.output
+    assert len(releases(cluster)) == 1
+    assert releases(cluster) != before
+    assert re.findall(r"activate.yml for (\S+)", recap.output)[-1] == leader.name
+    for run in runs:
+        ended = wait_for(lambda run=run: cluster.wait_run(first, run), 300, "a long run")
+        assert (ended["state"], ended["attempt"]) == ("succeeded", 1), ended
+        assert cluster.call(first, "GET", f"/api/v1/runs/{run}/log").body == b"whole\n"
+    assert cluster.call(first, "DELETE", "/api/v1/jobs/ticking").status in (200, 204)
+    ticks = cluster.get(first, "/api/v1/runs?job=ticking&limit=500")["items"]
+    nominal = sorted(datetime.fromisoformat(tick["nominal_time"]) for tick in ticks)
+    steps = {later - earlier for earlier, later in itertools.pairwise(nominal)}
+    assert steps == {timedelta(seconds=TICK_SECONDS)}
+    assert {tick["state"] for tick in ticks} == {"succeeded"}, [
+        (tick["nominal_time"], tick["state"], tick["reason"])
+        for tick in ticks
+        if tick["state"] != "succeeded"
+    ]
+
+
+def test_a_changed_setting_reaches_every_node(cluster, next_wheel):
+    recap = cluster.play("site.yml", wheel=next_wheel, croncord_labels={"site": "north"})
+    assert recap.failed == 0, recap.output
+    nodes = cluster.get(cluster.hosts[0], "/api/v1/nodes")["items"]
+    assert [node["labels"] for node in nodes] == [{"site": "north"}] * len(nodes)
+
+
+def test_an_upgrade_goes_back_to_a_release_that_is_still_there(cluster):
+    name = cluster.ssh(cluster.hosts[0], "ls -t /opt/croncord | grep -v current").split()
+    current = releases(cluster).pop().rpartition("/")[2]
+    other = next(release for release in name if release != current)
+    recap = cluster.play("upgrade.yml", croncord_release=other)
+    assert recap.failed == 0, recap.output
+    assert releases(cluster) == {f"/opt/croncord/{other}"}
+
+
+def test_an_upgrade_does_not_begin_while_a_member_is_down(cluster, next_wheel):
+    down = next(host for host in cluster.hosts if host != cluster.leader())
+    cluster.ssh(down, "systemctl stop croncord")
+    before = releases(cluster)
+    recap = cluster.play("upgrade.yml", wheel=next_wheel)
+    assert recap.failed > 0
+    assert releases(cluster) == before
+    cluster.ssh(down, "systemctl start croncord")
+    wait_for(lambda: cluster.is_ready(down), 60, f"{down.name} back")
+
+
+def test_what_was_removed_comes_back_with_its_jobs_unless_the_data_went_too(cluster, wheel):
+    assert cluster.play("remove.yml").failed == 0
+    for host in cluster.hosts:
+        assert cluster.call(host, "GET", "/readyz").status == 0
+        assert cluster.ssh(host, "ls -d /opt/croncord 2>/dev/null; true") == ""
+    assert cluster.play("site.yml", wheel=wheel).failed == 0
+    assert cluster.get(cluster.hosts[1], "/api/v1/jobs/after")["name"] == "after"
+    assert cluster.play("remove.yml", croncord_remove_data=True).failed == 0
+    for host in cluster.hosts:
+        left = cluster.ssh(host, "ls -d /etc/croncord /var/lib/croncord 2>/dev/null; true")
+        assert left == ""
+    assert cluster.play("remove.yml", croncord_remove_data=True).changed == 0

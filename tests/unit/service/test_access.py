@@ -1,0 +1,260 @@
+"""Who comes in, and how."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from desks import ADMIN, ADMIN_TOKEN, OPERATOR, PASSWORD, VIEWER, Office, fast_directory
+
+from croncord.clock import ManualClock
+from croncord.errors import (
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    NotReady,
+    Unauthenticated,
+)
+from croncord.service.sessions import SESSION_SECONDS
+from croncord.service.throttle import Throttled
+
+HERE = "127.0.0.1"
+
+
+@pytest.fixture
+async def timed():
+    clock = ManualClock(datetime(2026, 11, 24, 12, tzinfo=UTC))
+    with fast_directory() as path:
+        office = await Office.open(path, clock=clock)
+        yield office
+        await office.close()
+
+
+async def test_the_admin_token_of_the_node_opens_everything(office):
+    who = await office.desk.access.authenticate_token(ADMIN_TOKEN, HERE)
+    assert (who.name, who.role, who.address) == ("token:admin", "admin", HERE)
+
+
+@pytest.mark.parametrize("token", ["", "x", ADMIN_TOKEN + "x", ADMIN_TOKEN[:-1], "\udcff", "é"])
+async def test_an_unknown_token_opens_nothing(office, token):
+    with pytest.raises(Unauthenticated):
+        await office.desk.access.authenticate_token(token, HERE)
+
+
+async def test_a_token_is_shown_once_and_kept_as_a_digest(office):
+    access = office.desk.access
+    made = await access.create_token(ADMIN, {"name": "deploy", "role": "operator"})
+    who = await access.authenticate_token(made["token"], HERE)
+    assert (who.name, who.role) == ("token:deploy", "operator")
+    (listed,) = await access.tokens(ADMIN)
+    assert "token" not in listed
+    assert made["token"] not in str(office.replica.state.tokens.copy_entries())
+    await access.revoke_token(ADMIN, made["id"])
+    with pytest.raises(Unauthenticated):
+        await access.authenticate_token(made["token"], HERE)
+    with pytest.raises(NotFound):
+        await access.revoke_token(ADMIN, made["id"])
+
+
+async def test_a_token_ends_when_it_was_said_to(timed):
+    access = timed.desk.access
+    ends = (timed.clock.now() + timedelta(hours=1)).isoformat()
+    made = await access.create_token(ADMIN, {"name": "deploy", "expires_at": ends})
+    await access.authenticate_token(made["token"], HERE)
+    await timed.clock.advance(3600)
+    with pytest.raises(Unauthenticated, match="expired"):
+        await access.authenticate_token(made["token"], HERE)
+    with pytest.raises(Invalid, match="expires_at: lies in the past"):
+        await access.create_token(ADMIN, {"name": "old", "expires_at": ends})
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({}, "name"),
+        ({"name": ""}, "name"),
+        ({"name": "a", "role": "god"}, "role"),
+        ({"name": "a", "roles": "admin"}, "roles"),
+        ({"name": "a", "expires_at": "later"}, "expires_at"),
+    ],
+)
+async def test_a_wrong_token_is_refused_with_the_field(office, fields, field):
+    with pytest.raises(Invalid) as caught:
+        await office.desk.access.create_token(ADMIN, fields)
+    assert [e.field for e in caught.value.errors] == [field]
+
+
+async def test_only_admins_see_and_change_who_may_come_in(office):
+    access = office.desk.access
+    for who in (VIEWER, OPERATOR):
+        for ask in (
+            access.tokens(who),
+            access.create_token(who, {"name": "a"}),
+            access.revoke_token(who, "x"),
+            access.users(who),
+            access.create_user(who, {"name": "a", "password": PASSWORD}),
+            access.remove_user(who, "a"),
+            access.make_link(who, "setup"),
+        ):
+            with pytest.raises(Forbidden):
+                await ask
+
+
+async def test_a_password_opens_a_session_that_names_its_user(office):
+    await office.add_user("eve", "viewer")
+    who, cookie = await office.desk.access.sign_in("eve", PASSWORD, HERE)
+    again = office.desk.access.session(cookie, "10.0.0.9")
+    assert (again.name, again.role, again.csrf) == ("user:eve", "viewer", who.csrf)
+    assert len(again.csrf) > 20
+    assert again.csrf not in cookie
+
+
+async def test_two_sessions_have_different_csrf_tokens(office):
+    await office.add_user("eve")
+    first, _ = await office.desk.access.sign_in("eve", PASSWORD, HERE)
+    second, _ = await office.desk.access.sign_in("eve", PASSWORD, HERE)
+    assert first.csrf != second.csrf
+
+
+@pytest.mark.parametrize("change", [lambda c: c[:-1], lambda c: "1." + c, lambda c: c[2:]])
+async def test_a_cookie_that_was_tampered_with_is_no_session(office, change):
+    await office.add_user("eve")
+    _, cookie = await office.desk.access.sign_in("eve", PASSWORD, HERE)
+    assert office.desk.access.session(change(cookie), HERE) is None
+
+
+@pytest.mark.parametrize("cookie", ["", ".", "1.", "1..", "1.e30.", "é", "1.\udcff.x", "1." * 9999])
+async def test_garbage_is_no_session(office, cookie):
+    assert office.desk.access.session(cookie, HERE) is None
+
+
+async def test_a_session_ends_with_its_time(timed):
+    await timed.add_user("eve")
+    _, cookie = await timed.desk.access.sign_in("eve", PASSWORD, HERE)
+    await timed.clock.advance(SESSION_SECONDS - 1)
+    assert timed.desk.access.session(cookie, HERE)
+    await timed.clock.advance(1)
+    assert timed.desk.access.session(cookie, HERE) is None
+
+
+async def test_a_session_follows_its_user(office):
+    await office.add_user("eve", "admin")
+    _, cookie = await office.desk.access.sign_in("eve", PASSWORD, HERE)
+    await office.add_user("eve", "viewer", "another password")
+    assert office.desk.access.session(cookie, HERE) is None, "the password was changed"
+    _, cookie = await office.desk.access.sign_in("eve", "another password", HERE)
+    assert office.desk.access.session(cookie, HERE).role == "viewer"
+    await office.desk.access.remove_user(ADMIN, "eve")
+    assert office.desk.access.session(cookie, HERE) is None, "the user was removed"
+
+
+async def test_wrong_names_and_wrong_passwords_are_told_alike(office):
+    await office.add_user("eve")
+    for name, password in (("eve", "wrong"), ("nobody", PASSWORD), ("", ""), ("\udcff", "\udcff")):
+        with pytest.raises(Unauthenticated, match="the name or the password is wrong"):
+            await office.desk.access.sign_in(name, password, name or HERE)
+
+
+async def test_guessing_is_slowed_down_and_the_wait_is_told(timed):
+    await timed.add_user("eve")
+    sign_in = timed.desk.access.sign_in
+    for _ in range(5):
+        with pytest.raises(Unauthenticated):
+            await sign_in("eve", "wrong", HERE)
+    with pytest.raises(Throttled) as caught:
+        await sign_in("eve", PASSWORD, HERE)
+    assert caught.value.retry_after_seconds == 1
+    assert "Wait 1 seconds" in caught.value.hint
+    with pytest.raises(Throttled):
+        await sign_in("eve", PASSWORD, "10.0.0.9")  # the name is slow from anywhere
+    with pytest.raises(Throttled):
+        await sign_in("bob", PASSWORD, HERE)  # and the address for anybody
+    await timed.clock.advance(1)
+    await sign_in("eve", PASSWORD, HERE)
+
+
+async def test_a_setup_link_makes_one_admin_and_signs_in(office):
+    access = office.desk.access
+    secret = await access.make_link(None, "setup")
+    assert access.link_purpose(secret) == "setup"
+    for name, password, field in (("ada", "short", "password"), ("a/b", PASSWORD, "name")):
+        with pytest.raises(Invalid) as caught:
+            await access.set_up(secret, name, password, HERE)
+        assert [e.field for e in caught.value.errors] == [field]
+    who, cookie = await access.set_up(secret, "ada", PASSWORD, HERE)
+    assert (who.name, who.role) == ("user:ada", "admin")
+    assert access.session(cookie, HERE) == who
+    with pytest.raises(NotFound, match="used already"):
+        await access.set_up(secret, "bob", PASSWORD, HERE)
+    assert [user["name"] for user in await access.users(ADMIN)] == ["ada"]
+
+
+async def test_a_taken_name_does_not_use_the_link_up(office):
+    await office.add_user("ada")
+    secret = await office.desk.access.make_link(None, "setup")
+    with pytest.raises(Conflict):
+        await office.desk.access.set_up(secret, "ada", PASSWORD, HERE)
+    assert office.desk.access.link_purpose(secret) == "setup"
+
+
+async def test_a_signin_link_opens_one_session(office):
+    access = office.desk.access
+    secret = await access.make_link(ADMIN, "signin")
+    who, cookie = await access.use_link(secret, HERE)
+    assert (who.name, who.role) == ("link:signin", "admin")
+    assert access.session(cookie, HERE) == who
+    with pytest.raises(NotFound):
+        await access.use_link(secret, HERE)
+
+
+async def test_a_link_is_good_for_its_purpose_only(office):
+    access = office.desk.access
+    setup = await access.make_link(None, "setup")
+    with pytest.raises(NotFound, match="something else"):
+        await access.use_link(setup, HERE)
+    signin = await access.make_link(None, "signin")
+    with pytest.raises(NotFound, match="something else"):
+        await access.set_up(signin, "ada", PASSWORD, HERE)
+
+
+async def test_a_link_expires(timed):
+    secret = await timed.desk.access.make_link(None, "signin")
+    await timed.clock.advance(15 * 60)
+    with pytest.raises(NotFound):
+        timed.desk.access.link_purpose(secret)
+    with pytest.raises(NotFound):
+        await timed.desk.access.use_link(secret, HERE)
+
+
+async def test_nothing_is_signed_before_the_cluster_has_its_key(office):
+    await office.add_user("eve")
+    office.replica.state.session_key = b""
+    with pytest.raises(NotReady):
+        await office.desk.access.sign_in("eve", PASSWORD, HERE)
+    assert office.desk.access.session("1.e30.x", HERE) is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"password": PASSWORD}, "name"),
+        ({"name": "a"}, "password"),
+        ({"name": "a", "password": "short"}, "password"),
+        ({"name": "a", "password": "x" * 1025}, "password"),
+        ({"name": "a", "password": PASSWORD, "role": "god"}, "role"),
+        ({"name": "a\u202e", "password": PASSWORD}, "name"),
+    ],
+)
+async def test_a_wrong_user_is_refused_with_the_field(office, fields, field):
+    with pytest.raises(Invalid) as caught:
+        await office.desk.access.create_user(ADMIN, fields)
+    assert [e.field for e in caught.value.errors] == [field]
+
+
+async def test_users_are_created_once_and_their_passwords_never_shown(office):
+    access = office.desk.access
+    made = await access.create_user(ADMIN, {"name": "zoe", "password": PASSWORD, "role": "viewer"})
+    assert set(made) == {"name", "role", "created_at"}
+    with pytest.raises(Conflict):
+        await access.create_user(ADMIN, {"name": "zoe", "password": PASSWORD})
+    await access.sign_in("zoe", PASSWORD, HERE)
+    assert PASSWORD not in str(office.replica.state.users.copy_entries())
