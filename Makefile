@@ -4,7 +4,10 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test lint types slow browser-tools wheel clean help
+WHEELHOUSE_PYTHON ?= 3.11
+WHEELHOUSE_ARCH   ?= x86_64
+
+.PHONY: demo test lint types slow browser-tools wheel wheelhouse clean help
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -33,7 +36,17 @@ browser-tools:  # the pages are tested in a real browser
 	  else echo "The page tests need Chromium: sudo apt-get install chromium fonts-dejavu-core" >&2; exit 1; fi; }
 
 wheel: $(VENV)/.tested  ## build the wheel into dist/
+	rm -rf build/lib
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
+
+# pysyncobj is published as source only, so its wheel is built here.
+wheelhouse: wheel  ## wheels for hosts without internet, into wheelhouse/
+	rm -rf wheelhouse && mkdir wheelhouse
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir wheelhouse \
+	  "$$(sed -n 's/.*"\(pysyncobj==[^"]*\)".*/\1/p' pyproject.toml)"
+	$(BIN)/pip download --quiet --dest wheelhouse --find-links wheelhouse --only-binary=:all: \
+	  --python-version $(WHEELHOUSE_PYTHON) --platform manylinux_2_28_$(WHEELHOUSE_ARCH) \
+	  --platform manylinux2014_$(WHEELHOUSE_ARCH) "$$(ls -t dist/croncord-*.whl | head -1)"
 
 $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV) || { \
@@ -49,4 +62,4 @@ $(VENV)/.tested: $(VENV)/.installed pyproject.toml
 	@touch $@
 
 clean:  ## remove what was set up and built
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) build dist wheelhouse *.egg-info

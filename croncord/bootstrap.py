@@ -89,20 +89,26 @@ class Introduction:
         self._clock = clock
         self._first_token = first_token
 
-    async def run(self) -> None:
-        """Propose until agreed."""
+    async def run(self) -> bool:
+        """Propose until agreed; returns whether this is the first time on this data directory.
+
+        Only then is the first token proposed, so that one which was revoked stays revoked.
+        """
+        marker = self._settings.data_dir / "introduced"
+        is_first_time = not marker.exists()
         while True:
             try:
                 await self._replica.barrier()
-                for command in self._commands():
+                for command in self._commands(is_first_time=is_first_time):
                     await self._replica.propose(command)
             except (NoLeader, OutcomeUnknown):
                 # There is no majority yet; every command here is harmless when repeated.
                 await self._clock.sleep(RETRY_SECONDS)
             else:
-                return
+                marker.touch(mode=0o600)
+                return is_first_time
 
-    def _commands(self) -> list[AnyCommand]:
+    def _commands(self, *, is_first_time: bool) -> list[AnyCommand]:
         now = self._clock.now()
         by = f"node:{self._settings.name}"
         state = self._replica.state
@@ -116,7 +122,7 @@ class Introduction:
                     session_key=secrets.token_bytes(32),
                 )
             )
-        if self._first_token is not None and "bootstrap" not in state.tokens:
+        if is_first_time and self._first_token is not None and "bootstrap" not in state.tokens:
             token = Token(
                 id="bootstrap",
                 name="bootstrap",

@@ -20,8 +20,11 @@ from croncord.daemon_log import configure_log
 from croncord.errors import CronCordError, NoLeader
 from croncord.logs.copies import CopyKeeper
 from croncord.logs.ledger import RunLedger
+from croncord.logs.ledger_fill import LedgerFiller
 from croncord.logs.log_store import LogStore
 from croncord.logs.replication import Replicator
+from croncord.logs.retention import Retention
+from croncord.logs.scrub import Scrub
 from croncord.node.agent import Agent
 from croncord.node.agent_journal import FileJournal
 from croncord.node.dispatcher import Dispatcher
@@ -36,6 +39,7 @@ from croncord.ports import Sighting, Vitals
 from croncord.raft.replica import RaftReplica
 from croncord.raft.solo import SoloReplica
 from croncord.service import Desk
+from croncord.web.api.metrics import GAUGES
 from croncord.web.app import create_app
 from croncord.web.listen import listen
 from croncord.web.pages import render_error, setup_pages
@@ -71,7 +75,6 @@ class Daemon:
         self._say = say
         self._clock = SystemClock()
         self._book = SightingBook(self._clock)
-        self._is_first_start = not (settings.data_dir / "admin.token").exists()
         self._admin_token = admin_token(settings.data_dir)
         self._secret = read_secret(settings.secret_file) if settings.secret_file else None
         first = settings.bootstrap_token_file
@@ -93,6 +96,7 @@ class Daemon:
     async def _open_stores(self) -> None:
         data_dir, name = self._settings.data_dir, self._settings.name
         self._peers: HttpPeers | None = None
+        self._gauges: dict[str, tuple[str, Callable[[], float]]] = {}
         if self._secret is not None:
             self._peers = HttpPeers(self._secret, clock=self._clock)
             self._on_stop(self._peers.stop)
@@ -100,6 +104,7 @@ class Daemon:
             data_dir / "logs", node=name, peers=self._peers, address_of=self._address_of
         )
         self._on_stop(self._logs.stop)
+        self._in_background("scrub", Scrub(self._logs.local).run())
         self._ledger = await RunLedger.start(data_dir / "ledger")
         self._on_stop(self._ledger.stop)
 
@@ -118,7 +123,10 @@ class Daemon:
             )
         else:
             self._replica = SoloReplica(settings.name, settings.data_dir)
-        ledger = self._ledger
+        ledger, logs = self._ledger, self._logs
+        about = "Outputs found damaged on this node's disk and not mended yet"
+        self._gauges["croncord_output_damaged"] = about, lambda: len(logs.local.damaged)
+        self._in_background("retention", Retention(self._logs.local, ledger, self._clock).run())
         self._replica.subscribe(lambda _index, _command, outcome: ledger.put(outcome.rows))
         await self._replica.start()
         self._on_stop(self._replica.stop)
@@ -137,8 +145,19 @@ class Daemon:
             replica=self._replica,
             ledger=self._ledger,
             follower=replicator,
+            held=self._logs.local,
         )
         self._stack.callback(keeper.start())
+        about = "Copies of ended runs' output that this node should have and is still fetching"
+        self._gauges["croncord_output_copies_missing"] = (about, keeper.missing)
+        filler = LedgerFiller(
+            self._ledger,
+            self._peers,
+            clock=self._clock,
+            addresses=self._other_addresses,
+            on_filled=keeper.survey_soon,
+        )
+        self._in_background("ledger-fill", filler.run())
 
     def _start_machines(self) -> None:
         settings, clock, replica = self._settings, self._clock, self._replica
@@ -146,6 +165,9 @@ class Daemon:
         journal = FileJournal(settings.data_dir / "agent.journal")
         journal.open()
         self._stack.callback(journal.close)
+        probe = VitalsProbe(
+            name=settings.name, version=__version__, directory=settings.data_dir, clock=clock
+        )
         agent = Agent(
             name=settings.name,
             replica=replica,
@@ -154,15 +176,13 @@ class Daemon:
             clock=clock,
             journal=journal,
             offset=lambda: self._book.offsets_ms().get(settings.name, 0),
+            pressure=lambda: probe.pressure,
         )
         self._in_background("agent", agent.run())
         self._dispatcher = Dispatcher(
             name=settings.name, replica=replica, clock=clock, sightings=self._book
         )
         self._in_background("dispatcher", self._dispatcher.run())
-        probe = VitalsProbe(
-            name=settings.name, version=__version__, directory=settings.data_dir, clock=clock
-        )
         reporter = Reporter(
             name=settings.name,
             replica=replica,
@@ -197,9 +217,11 @@ class Daemon:
                 clock=self._clock,
                 logs=self._logs,
                 receive_vitals=self._receive_vitals,
+                ledger=self._ledger,
             ),
             error_page=render_error,
         )
+        app[GAUGES] = self._gauges
         setup_pages(app, self._desk, self._logs)
         self._on_stop(await listen(app, *split_address(settings.http, "http")))
         self._say(f"CronCord is running at {settings.http_url}")
@@ -211,8 +233,8 @@ class Daemon:
             clock=self._clock,
             first_token=self._first_token,
         )
-        await introduction.run()
-        if self._is_first_start and not self._replica.state.users and self._first_token is None:
+        is_first_time = await introduction.run()
+        if is_first_time and not self._replica.state.users and self._first_token is None:
             secret = await self._desk.access.make_link(None, "setup")
             self._say(
                 f"First visit: {self._settings.http_url}/setup?token={secret}   "
@@ -225,6 +247,10 @@ class Daemon:
         table = self._book.record(vitals)
         self._dispatcher.report_arrived()
         return table
+
+    def _other_addresses(self) -> dict[str, str]:
+        nodes = self._replica.state.nodes.values()
+        return {node.name: node.http for node in nodes if node.name != self._settings.name}
 
     def _address_of(self, name: str) -> str | None:
         node = self._replica.state.nodes.get(name)

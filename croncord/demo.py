@@ -20,6 +20,7 @@ from croncord.cli.connection import Connection
 from croncord.cli.parser import Nouns, at_least_one
 from croncord.config import HTTP_PORT
 from croncord.errors import CronCordError, NotReady
+from croncord.node.clearing import end_runs
 
 NODES_MAX = 7
 START_SECONDS = 60.0
@@ -230,7 +231,7 @@ class _DemoCluster:
     async def stop(self) -> None:
         """End running scripts, then the nodes."""
         with contextlib.suppress(CronCordError):
-            # Without a majority the kill cannot be agreed; the scripts are ended below all the same.
+            # Without a majority this cannot be agreed; the scripts are ended below all the same.
             async with self._client() as client, asyncio.timeout(STOP_SECONDS / 2):
                 for name in [sample["name"] for sample in SAMPLES]:
                     await client.delete(f"/api/v1/jobs/{name}", {"kill": "true"})
@@ -245,6 +246,8 @@ class _DemoCluster:
             except TimeoutError:
                 process.kill()
                 await process.wait()
+        for directory in self._directory.glob("*/runs"):
+            await end_runs(directory, grace_seconds=0)
 
 
 def _port(wanted: int) -> int:

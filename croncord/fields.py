@@ -17,6 +17,13 @@ import msgspec
 from msgspec import inspect
 
 from croncord.errors import FieldError, Invalid
+from croncord.model import (
+    DATE_PATTERN,
+    IONICE_PATTERN,
+    LOCK_PATTERN,
+    TIMES_PATTERN,
+    UMASK_PATTERN,
+)
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -28,6 +35,13 @@ _PATTERNS = types.MappingProxyType(
     {
         r"^[^/\x00-\x1f\x7f]+$": "must not contain `/` or control characters",
         r"^[^\x00-\x1f\x7f]+$": "must not contain control characters",
+        DATE_PATTERN: "must be a date such as 2026-12-25, 12-25 or 2026-12-24/2026-12-26",
+        TIMES_PATTERN: "must be a span of times such as 09:00-17:00",
+        UMASK_PATTERN: "must be three octal digits such as 022",
+        IONICE_PATTERN: "must be none, idle, or best-effort:0 to best-effort:7",
+        LOCK_PATTERN: (
+            "must be a name of letters, digits and `._-`, with `:3` after it for three at once"
+        ),
         r"^[A-Za-z_][A-Za-z0-9_]*$": (
             "must be letters, digits and underscores, not beginning with a digit"
         ),

@@ -21,7 +21,16 @@ Name = Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=r"^[^/\
 Text = Annotated[str, msgspec.Meta(max_length=4000)]
 Label = Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Variable = Annotated[str, msgspec.Meta(max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+LOCK_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]*(:[1-9][0-9]{0,3})?$"
+Lock = Annotated[str, msgspec.Meta(max_length=128, pattern=LOCK_PATTERN)]
+"""`name` for one run at a time, `name:3` for three; see `croncord.locks`."""
+UMASK_PATTERN = r"^0?[0-7]{3}$"
+Umask = Annotated[str, msgspec.Meta(max_length=4, pattern=UMASK_PATTERN)]
+IONICE_PATTERN = r"^(none|idle|best-effort:[0-7])$"
+IoPriority = Annotated[str, msgspec.Meta(max_length=13, pattern=IONICE_PATTERN)]
 Expression = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+Instant = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A point in time; one without an offset from UTC is refused when it is decoded."""
 Seconds = Annotated[int, msgspec.Meta(ge=0, le=366 * 86400)]
 PositiveSeconds = Annotated[int, msgspec.Meta(ge=1, le=366 * 86400)]
 
@@ -43,6 +52,8 @@ class Target(Value, frozen=True, kw_only=True):
     nodes: tuple[Name, ...] = ()
     strategy: Strategy = "least_loaded"
     every_node: bool = False
+    on_join: bool = False
+    """Also run once on each matching node when it joins the cluster."""
 
 
 class Misfire(Value, frozen=True, kw_only=True):
@@ -50,6 +61,10 @@ class Misfire(Value, frozen=True, kw_only=True):
 
     policy: Literal["skip", "run_once", "run_all"] = "run_once"
     window_seconds: Seconds = 3600
+    max_runs: Annotated[int, msgspec.Meta(ge=1, le=1000)] | None = None
+    """With `run_all`, how many of the newest ticks are caught up; None for all in the window."""
+    per_minute: Annotated[int, msgspec.Meta(ge=1, le=600)] | None = None
+    """How many of those start in a minute; None for all at once."""
 
 
 class Retries(Value, frozen=True, kw_only=True):
@@ -66,6 +81,64 @@ class Limits(Value, frozen=True, kw_only=True):
     """Bounds on what one run may use."""
 
     log_bytes: Annotated[int, msgspec.Meta(ge=1024, le=1024 * MEGABYTE)] = 16 * MEGABYTE
+    on_limit: Literal["truncate", "kill"] = "truncate"
+    """At `log_bytes`: keep the first and the last half of it, or end the run."""
+    memory_bytes: Annotated[int, msgspec.Meta(ge=MEGABYTE, le=2**50)] | None = None
+    """Of the whole tree; None for no limit."""
+    processes: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
+    open_files: Annotated[int, msgspec.Meta(ge=16, le=1_000_000)] | None = None
+    """Of each process."""
+
+
+class Dependency(Value, frozen=True, kw_only=True):
+    """Another job after whose runs this one runs. Several are independent: each starts a run."""
+
+    job: Name
+    on: Literal["success", "failure", "always"] = "success"
+
+
+PERIODS_MAX = 5000
+DATE_PATTERN = r"^(\d{4}-)?\d\d-\d\d(/\d{4}-\d\d-\d\d)?$"
+TIMES_PATTERN = r"^(([01]\d|2[0-3]):[0-5]\d)-(([01]\d|2[0-3]):[0-5]\d|24:00)$"
+DateText = Annotated[str, msgspec.Meta(max_length=21, pattern=DATE_PATTERN)]
+"""`2026-12-25`, a yearly `12-25`, or a range with both its ends `2026-12-24/2026-12-26`."""
+TimesText = Annotated[str, msgspec.Meta(max_length=11, pattern=TIMES_PATTERN)]
+"""`09:00-17:00`, the end not included; `22:00-02:00` goes on into the next day."""
+
+
+class Period(Value, frozen=True, kw_only=True):
+    """From an instant up to another."""
+
+    start: datetime
+    end: datetime
+
+
+class CalendarSpec(Value, frozen=True, kw_only=True):
+    """A named set of times, and whether jobs run in them or outside; see `croncord.calendars`."""
+
+    name: Name
+    kind: Literal["blackout", "allowed"] = "blackout"
+    description: Text = ""
+    timezone: Annotated[str, msgspec.Meta(max_length=64)] = "UTC"
+    dates: Annotated[tuple[DateText, ...], msgspec.Meta(max_length=2000)] = ()
+    weekdays: tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...] = ()
+    times: Annotated[tuple[TimesText, ...], msgspec.Meta(max_length=50)] = ()
+    periods: Annotated[tuple[Period, ...], msgspec.Meta(max_length=PERIODS_MAX)] = ()
+
+
+class Calendar(Value, frozen=True, kw_only=True):
+    """A calendar as the cluster holds it."""
+
+    spec: CalendarSpec
+    updated_at: datetime
+    updated_by: str
+
+
+class Retention(Value, frozen=True, kw_only=True):
+    """How much of a job's history is kept; None for the cluster's own limits."""
+
+    runs: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] | None = None
+    days: Annotated[int, msgspec.Meta(ge=1, le=36_500)] | None = None
 
 
 class JobSpec(Value, frozen=True, kw_only=True):
@@ -93,7 +166,18 @@ class JobSpec(Value, frozen=True, kw_only=True):
     kill_grace_seconds: Annotated[int, msgspec.Meta(ge=0, le=3600)] = 10
     retries: Retries = Retries()
     limits: Limits = Limits()
+    umask: Umask = "022"
+    nice: Annotated[int, msgspec.Meta(ge=-20, le=19)] = 0
+    ionice: IoPriority = "none"
     paused: bool = False
+    pause_after_failures: Annotated[int, msgspec.Meta(ge=1, le=1000)] | None = None
+    """Pause after so many runs in a row that did not succeed, when their retries failed too."""
+    after: Annotated[tuple[Dependency, ...], msgspec.Meta(max_length=20)] = ()
+    retention: Retention = Retention()
+    calendars: Annotated[tuple[Name, ...], msgspec.Meta(max_length=20)] = ()
+    """Calendars whose times decide which ticks of the schedule run."""
+    locks: Annotated[tuple[Lock, ...], msgspec.Meta(max_length=20)] = ()
+    """What a run holds while it is in hand; shared by all jobs that name it."""
 
 
 class Job(Value, frozen=True, kw_only=True):
@@ -109,6 +193,13 @@ class Job(Value, frozen=True, kw_only=True):
     """`@every` counts from here; kept over edits that leave the schedule alone."""
     next_due: datetime | None
     """Nominal time of the next tick to decide; None when the schedule has ended."""
+    decided_until: datetime | None = None
+    """Nominal time of the newest tick that was decided; a new schedule begins after it."""
+    failures: int = 0
+    """Runs in a row that did not succeed."""
+    paused_at: datetime | None = None
+    paused_by: str = ""
+    """Who paused it; `cluster` when `pause_after_failures` did."""
 
     @property
     def name(self) -> str:
@@ -124,6 +215,18 @@ class LogInfo(Value, frozen=True, kw_only=True):
     truncated_bytes: int = 0
     sha256: str = ""
     complete: bool = False
+
+
+class Messages(Value, frozen=True, kw_only=True):
+    """What a script told about itself; see `croncord.messages`."""
+
+    progress: float | None = None
+    """Percent."""
+    metrics: dict[str, float] = {}
+    notices: tuple[str, ...] = ()
+    """The last ones."""
+    outputs: dict[str, str] = {}
+    """Passed on to the runs of jobs that run after this one."""
 
 
 class Kill(Value, frozen=True, kw_only=True):
@@ -175,6 +278,16 @@ class Run(Value, frozen=True, kw_only=True):
     """Additions for this run only."""
     target: str = ""
     """The one node this row is for; empty when any matching node will do."""
+    upstream: str = ""
+    """The run of another job after whose end this one runs."""
+    fire_dependents: bool = True
+    """Whether jobs that run after this one do so when this run ends."""
+    backfill: str = ""
+    """Which backfill it belongs to."""
+    max_parallel: int = 0
+    """How many runs of its backfill may be in hand at once."""
+    locks: tuple[str, ...] = ()
+    """Held from the assignment to the end."""
     shard_index: int = 0
     shard_count: int = 1
     node: str | None = None
@@ -184,16 +297,25 @@ class Run(Value, frozen=True, kw_only=True):
     """Nodes that keep the output, the executing one first."""
     fence: int = 0
     decided_at: datetime
+    decided_by: str = ""
+    """`node:n1` for the leader that decided it, or who asked."""
+    decided_term: int = 0
     assigned_at: datetime | None = None
+    assigned_by: str = ""
+    assigned_term: int = 0
     claimed_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
+    ended_by: str = ""
+    """`node:n2` for the node that reported the end, or who declared it."""
+    ended_term: int = 0
     exit_code: int | None = None
     signal: int | None = None
     cpu_seconds: float | None = None
     max_rss_bytes: int | None = None
     log: LogInfo = LogInfo()
     kill: Kill | None = None
+    messages: Messages = Messages()
     excerpt: str = ""
     detail: str = ""
     """A sentence about the outcome, for instance why the script could not be started."""
@@ -259,7 +381,7 @@ class Link(Value, frozen=True, kw_only=True):
 
     sha256: str
     purpose: Literal["setup", "signin"]
-    expires_at: datetime
+    expires_at: Instant
 
 
 def script_sha256(script: str) -> str:
@@ -281,8 +403,9 @@ def run_id(job_id: str, nominal_time: datetime, key: str = "tick", target: str =
     `key` tells apart what shares a nominal time: "tick" for scheduled and caught-up ticks, the
     idempotency key for manual runs. The first 6 of 15 bytes are the nominal time in milliseconds,
     so ids sort by time. Encoded as base32hex (RFC 4648), lower case, 24 characters.
+    Instants before 1970 sort as if they were that.
     """
     parts = "\x00".join((job_id, str(milliseconds(nominal_time)), key, target))
     digest = hashlib.blake2b(parts.encode(), digest_size=9).digest()
-    stamp = milliseconds(nominal_time).to_bytes(6, "big")
+    stamp = max(0, milliseconds(nominal_time)).to_bytes(6, "big")
     return base64.b32hexencode(stamp + digest).decode().lower()

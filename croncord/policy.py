@@ -36,14 +36,26 @@ def choose_node(
 ) -> str:
     """Pick one of the candidates (at least one).
 
-    `loads` counts what each node has in hand. `key` is stable per job: `hash` keeps a job on one
-    node while that is up; `spread` and `random` follow the run id; `least_loaded` breaks ties by it.
+    `key` is stable per job: `hash` keeps a job on one node while that is up. `random` follows the
+    run id. The others take the node with the smallest of `loads`, ties broken by the run id: for
+    `least_loaded` that is what each node has in hand, for `spread` see `spread_loads`.
     """
     if strategy == "hash":
         return max(candidates, key=lambda name: _hash(key, name))
-    if strategy in ("spread", "random"):
+    if strategy == "random":
         return max(candidates, key=lambda name: _hash(run_id, name))
     return min(candidates, key=lambda name: (loads.get(name, 0), _hash(run_id, name)))
+
+
+def spread_loads(in_hand: Mapping[str, int], last: Sequence[str]) -> dict[str, int]:
+    """Return loads that spread a job: fewest of its own runs first, then the longest unused node.
+
+    `in_hand` counts the job's runs on each node, `last` names where its last runs went, the newest
+    last.
+    """
+    rank = {name: place for place, name in enumerate(last, 1)}
+    names = in_hand.keys() | rank.keys()
+    return {name: in_hand.get(name, 0) * (len(last) + 1) + rank.get(name, 0) for name in names}
 
 
 def choose_replicas(run_id: str, executor: str, up: Sequence[str]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from croncord.model import LogInfo, Run
+from croncord.model import LogInfo, Messages, Run
 
 # --- output ---------------------------------------------------------------------------------------
 
@@ -46,6 +46,42 @@ class LogStatus(msgspec.Struct, frozen=True, kw_only=True):
     info: LogInfo
 
 
+class SearchOrder(msgspec.Struct, frozen=True):
+    """What one node is to look for, in which outputs, in this order."""
+
+    keys: tuple[LogKey, ...]
+    pattern: str
+    """A line matches when it holds this, or, with `regex`, when this matches in it."""
+    regex: bool
+    stream: Literal["", "stdout", "stderr"]
+    limit: int
+    after: int = -1
+    """Lines of the first output up to this offset are passed over."""
+
+
+class SearchHit(msgspec.Struct, frozen=True):
+    """A line that matches."""
+
+    key: LogKey
+    offset: int
+    """Bytes of output before the line, in the stream that was searched."""
+    line: int
+    """Counted from 1."""
+    text: str
+    """Its beginning."""
+
+
+class SearchAnswer(msgspec.Struct, frozen=True):
+    """How far a node came."""
+
+    hits: tuple[SearchHit, ...]
+    absent: tuple[LogKey, ...]
+    """Outputs among those looked at that are not here, or not sound."""
+    searched: int
+    """So many outputs, from the first, were looked at: the others are to be asked for again."""
+    problem: str = ""
+
+
 class RunLogs(Protocol):
     """Output of runs: written here, copied from peers, read from anywhere."""
 
@@ -63,6 +99,12 @@ class RunLogs(Protocol):
 
     def status(self, key: LogKey) -> LogStatus | None:
         """Return what this node holds, None when nothing."""
+
+    async def check(self, key: LogKey) -> LogStatus | None:
+        """Read all of this node's copy through and return what is held, None when not sound."""
+
+    def damaged(self, key: LogKey) -> bool:
+        """Whether this node holds the output and found it damaged; `status` is None then."""
 
     def read(
         self,
@@ -88,6 +130,9 @@ class RunLogs(Protocol):
 
     async def tail_offset(self, key: LogKey, lines: int, *, holders: Sequence[str] = ()) -> int:
         """Return the framed offset from which about that many last lines follow."""
+
+    async def search(self, order: SearchOrder) -> SearchAnswer:
+        """Search this node's copies, for about two seconds."""
 
     async def delete(self, keys: Sequence[LogKey]) -> None:
         """Forget these outputs on this node."""
@@ -121,6 +166,16 @@ class Ledger(Protocol):
         """Return when everything put so far is on disk."""
 
 
+class LedgerPages(Protocol):
+    """The ledger as other nodes read it, to fill what they lack."""
+
+    async def days(self) -> dict[str, tuple[int, int]]:
+        """Return the number of rows of each UTC day, `YYYYMMDD`, and their checksum."""
+
+    async def rows_from(self, first: str, last: str) -> list[Run]:
+        """Return some hundred rows from the id `first` to below `last`, oldest first."""
+
+
 # --- processes ------------------------------------------------------------------------------------
 
 
@@ -135,13 +190,34 @@ class LaunchRequest(msgspec.Struct, frozen=True, kw_only=True):
     timeout_seconds: int | None
     kill_grace_seconds: int
     log_bytes: int
+    on_limit: Literal["truncate", "kill"] = "truncate"
+    """What becomes of a script that prints more than `log_bytes`."""
+    memory_bytes: int | None = None
+    processes: int | None = None
+    open_files: int | None = None
+    umask: int = 0o022
+    nice: int = 0
+    ionice: str = "none"
+
+
+Outcome = Literal[
+    "exited",
+    "timed_out",
+    "killed",
+    "limit_memory",
+    "limit_processes",
+    "limit_log",
+    "start_failed",
+    "lost",
+    "runner_killed",
+]
 
 
 class ProcessEnd(msgspec.Struct, frozen=True, kw_only=True):
     """How a process ended, as its shim saw it."""
 
     key: LogKey
-    outcome: Literal["exited", "timed_out", "killed", "start_failed", "lost"]
+    outcome: Outcome
     started_at: datetime | None
     finished_at: datetime
     exit_code: int | None = None
@@ -150,6 +226,7 @@ class ProcessEnd(msgspec.Struct, frozen=True, kw_only=True):
     max_rss_bytes: int | None = None
     signalled_at: datetime | None = None
     survivors: tuple[int, ...] = ()
+    messages: Messages = Messages()
     detail: str = ""
 
 
@@ -194,6 +271,8 @@ class Vitals(msgspec.Struct, frozen=True, kw_only=True):
     applied_index: int
     uptime_seconds: float
     version: str
+    pressure: str = ""
+    """What the machine is too short of to take new runs; empty when it takes them."""
 
 
 class Sighting(msgspec.Struct, frozen=True, kw_only=True):
@@ -222,6 +301,12 @@ class Peers(Protocol):
 
     async def log_status(self, node_http: str, key: LogKey) -> LogStatus | None:
         """Ask what another node holds."""
+
+    async def log_check(self, node_http: str, key: LogKey) -> LogStatus | None:
+        """Ask what another node holds, after it has read all of it through."""
+
+    async def log_search(self, node_http: str, order: SearchOrder) -> SearchAnswer:
+        """Have another node search its copies. Raises Unreachable."""
 
     async def log_tail_offset(self, node_http: str, key: LogKey, lines: int) -> int:
         """Ask another node from where that many last lines follow, as `RunLogs.tail_offset`.

@@ -30,6 +30,15 @@ def first_tick(spec: JobSpec, job_id: str, anchor: datetime, after: datetime) ->
     return next(ticks_after(spec, job_id, anchor, after), None)
 
 
+def first_undecided(spec: JobSpec, old: Job | None, job_id: str, at: datetime) -> datetime | None:
+    """Return the first tick of a job that gets a new schedule at `at`.
+
+    Ticks are decided a little ahead of their time; one that is decided is not due again.
+    """
+    decided = old.decided_until if old is not None else None
+    return first_tick(spec, job_id, at, at if decided is None else max(at, decided))
+
+
 def due_at(job: Job, nominal_time: datetime) -> datetime:
     """When the tick may start: its nominal time plus the job's jitter, the same on every node."""
     delay = jitter_seconds(job.spec.jitter_seconds, job.id, milliseconds(nominal_time))

@@ -14,6 +14,7 @@ import msgspec
 
 from croncord.errors import FieldError, Invalid, ScheduleError
 from croncord.fields import ERRORS_MAX, utc_milliseconds, wrong_fields
+from croncord.locks import name_and_places
 from croncord.model import SCRIPT_BYTES_MAX, JobSpec
 from croncord.schedule import check_schedule
 
@@ -36,23 +37,17 @@ READ_ONLY = frozenset(
         "updated_by",
         "script_sha256",
         "script_bytes",
+        "placement",
     }
 )
 """Fields of a job that the cluster adds. A body may hold them as it was read; they change nothing."""
 
 _NOT_YET = frozenset(
     {
-        "calendars",
         "secrets",
-        "locks",
-        "after",
         "notify",
-        "pause_after_failures",
         "expect_within_seconds",
-        "retention",
-        "limits.memory_bytes",
         "limits.cpu_percent",
-        "limits.processes",
     }
 )
 _BIDIRECTIONAL = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -227,6 +222,9 @@ def _user_errors(user: str) -> Iterator[FieldError]:
 def _contradictions(spec: JobSpec) -> Iterator[FieldError]:
     if spec.start_at and spec.end_at and spec.end_at <= spec.start_at:
         yield FieldError("end_at", "must be after start_at")
+    names = [name_and_places(lock)[0] for lock in spec.locks]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        yield FieldError("locks", f"names {twice} twice")
     retries = spec.retries
     if retries.max_delay_seconds < retries.delay_seconds:
         yield FieldError(

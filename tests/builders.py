@@ -17,7 +17,7 @@ from croncord.raft.commands import (
     TriggerRun,
 )
 from croncord.raft.state import ClusterState, Outcome
-from croncord.ticks import first_tick
+from croncord.ticks import first_undecided
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
@@ -43,6 +43,8 @@ class Cluster:
         self.leader = leader
         self.silent: dict[str, float] = {}
         self.offsets_ms: dict[str, int] = {}
+        self.pressed: dict[str, str] = {}
+        self.led_since: datetime | None = None
         self.limits = Limits()
         self.rows: list[Run] = []
         for name in nodes or ("n1", "n2", "n3"):
@@ -59,7 +61,7 @@ class Cluster:
         """Create a job, or replace it, as the desk does."""
         spec = JobSpec(name=name, script="true\n", schedule=(schedule,), **fields)
         job_id = f"id-{name}"
-        due = first_tick(spec, job_id, self.now, self.now)
+        due = first_undecided(spec, self.state.jobs.get(job_id), job_id, self.now)
         command = PutJob(at=self.now, by="user:ada", job_id=job_id, spec=spec, next_due=due)
         outcome = self.do(command)
         assert outcome.refusal is None, outcome.refusal
@@ -73,6 +75,8 @@ class Cluster:
             leader=self.leader,
             silent_seconds={**dict.fromkeys(self.state.nodes, 0.0), **self.silent},
             offsets_ms=self.offsets_ms,
+            pressed=self.pressed,
+            led_since=self.led_since,
         )
         return plan(self.state, facts, self.limits)
 

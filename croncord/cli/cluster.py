@@ -2,13 +2,14 @@
 
 import argparse
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from croncord.cli import words
 from croncord.cli.calling import connected
 from croncord.cli.client import Client
 from croncord.cli.node import say_nodes
-from croncord.cli.output import paint, say, say_facts, say_json
+from croncord.cli.output import Column, paint, say, say_facts, say_json, say_table
 from croncord.cli.parser import Nouns, add_noun, add_verb
 from croncord.cli.wire import path_of
 from croncord.errors import NoLeader
@@ -51,9 +52,26 @@ async def show_status(client: Client, args: argparse.Namespace) -> int:
                 ("version", words.cell(cluster.get("version"))),
             ]
         )
+        say_catch_up(cluster.get("catch_up", []))
         say()
         say_nodes(cluster["nodes"])
     return 0 if has_leader(cluster) else NoLeader.exit_code
+
+
+def say_catch_up(jobs: list[dict[str, Any]]) -> None:
+    """Say which missed ticks are about to be launched, if any."""
+    if not jobs:
+        return
+    now = datetime.now(UTC)
+    columns = [
+        Column("CATCHING UP", lambda j: words.cell(j["job"])),
+        Column("MISSED SINCE", lambda j: words.relative(j["oldest"], now)),
+        Column("TICKS", lambda j: str(j["undecided"]), align="right"),
+        Column("TO LAUNCH", lambda j: str(j["launches"]), align="right"),
+        Column("WAITING", lambda j: str(j["waiting"]), align="right"),
+    ]
+    say()
+    say_table(columns, jobs, "")
 
 
 def has_leader(cluster: Mapping[str, Any]) -> bool:

@@ -7,7 +7,7 @@ import argparse
 from datetime import UTC, datetime
 from typing import Any
 
-from croncord.cli import job_apply, job_edit, job_run, words
+from croncord.cli import job_apply, job_backfill, job_edit, job_run, job_why, words
 from croncord.cli.calling import connected
 from croncord.cli.client import Client
 from croncord.cli.job_fields import add_field_options, fields_of
@@ -78,6 +78,8 @@ def add_parser(nouns: Nouns[Any]) -> None:
         )
         verb.add_argument("job", metavar="NAME")
     job_run.add_verb_run(verbs)
+    job_why.add_verb_why(verbs)
+    job_backfill.add_verb_backfill(verbs)
     history = add_verb(
         verbs,
         "history",

@@ -24,6 +24,15 @@ _SINGLE: tuple[tuple[str, str, Callable[[str], Any], str, str], ...] = (
     ("--working-directory", "working_directory", str, "DIR", ""),
     ("--user", "user", str, "NAME", "run as this user; the node must run as root"),
     ("--misfire-window", "misfire.window_seconds", duration, "DURATION", "how late is too late"),
+    ("--misfire-max-runs", "misfire.max_runs", at_least_one, "N", "run_all: the newest N only"),
+    ("--misfire-per-minute", "misfire.per_minute", at_least_one, "N", "how fast to catch up"),
+    (
+        "--pause-after-failures",
+        "pause_after_failures",
+        at_least_one,
+        "N",
+        "pause after so many failed runs in a row",
+    ),
     ("--timeout", "timeout_seconds", duration, "DURATION", "end a run that takes longer"),
     ("--grace", "kill_grace_seconds", duration, "DURATION", "time between TERM and KILL"),
     ("--retries", "retries.count", int, "N", "try a failed run again this often"),
@@ -41,6 +50,8 @@ _CHOICES: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
 _REPEATED: tuple[tuple[str, str, str, str], ...] = (
     ("--schedule", "schedule", "EXPR", "when it is due; repeatable; default @manual"),
     ("--tag", "tags", "TAG", "repeatable"),
+    ("--lock", "locks", "NAME[:N]", "held while it runs, by N runs at once; repeatable"),
+    ("--calendar", "calendars", "NAME", "times to keep to; repeatable"),
     ("--node", "target.nodes", "NAME", "a node that may run it; repeatable; default: any"),
 )
 _PAIRS: tuple[tuple[str, str, str], ...] = (
@@ -70,10 +81,24 @@ def add_field_options(parser: argparse.ArgumentParser, *, new: bool) -> None:
         shown = "|".join(choices)
         group.add_argument(option, dest=field, choices=choices, metavar=shown, help=about)
     group.add_argument(
+        "--after",
+        dest="after",
+        action="append",
+        type=dependency,
+        metavar="JOB[:success|failure|always]",
+        help="run after each run of that job, by default if it succeeded; repeatable",
+    )
+    group.add_argument(
         "--every-node",
         dest="target.every_node",
         action=argparse.BooleanOptionalAction,
         help="run on every matching node, not on one of them",
+    )
+    group.add_argument(
+        "--on-join",
+        dest="target.on_join",
+        action=argparse.BooleanOptionalAction,
+        help="also run once on each matching node when it joins",
     )
     group.add_argument(
         "--paused",
@@ -106,9 +131,19 @@ def _names() -> list[str]:
         *(row[1] for row in _SINGLE),
         *(row[1] for row in _CHOICES),
         *(row[1] for row in _REPEATED),
+        "after",
         "target.every_node",
+        "target.on_join",
         "paused",
     ]
+
+
+def dependency(text: str) -> dict[str, str]:
+    """Read `JOB` or `JOB:failure`."""
+    name, colon, condition = text.rpartition(":")
+    if not colon or condition not in ("success", "failure", "always"):
+        return {"job": text}
+    return {"job": name, "on": condition}
 
 
 def _set(fields: dict[str, Any], name: str, value: Any) -> None:

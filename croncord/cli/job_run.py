@@ -40,14 +40,19 @@ def add_verb_run(verbs: Verbs[Any]) -> None:
         metavar="KEY=VALUE",
         help="a variable for this run only; repeatable",
     )
+    run.add_argument(
+        "--no-dependents", action="store_true", help="start no job that runs after this one"
+    )
     run.add_argument("--node", default="", metavar="NAME", help="where; default: the job's rule")
 
 
 async def run_job(client: Client, args: argparse.Namespace) -> int:
     """Start a run; returns 1 when it was waited for and did not succeed."""
-    body = {"environment": dict(args.env), "idempotency_key": uuid.uuid4().hex}
+    body: dict[str, Any] = {"environment": dict(args.env), "idempotency_key": uuid.uuid4().hex}
     if args.node:
         body["node"] = args.node
+    if args.no_dependents:
+        body["fire_dependents"] = False
     run = await client.post(path_of("jobs", args.job, "run"), body, repeatable=True)
     if not args.wait and not args.follow:
         if args.json:

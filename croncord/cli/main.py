@@ -30,6 +30,7 @@ Nouns = Mapping[str, Noun]
 NOUNS: Nouns = {
     "job": Noun("croncord.cli.job", "create, show, change and start jobs"),
     "run": Noun("croncord.cli.run", "show and end runs, read their output"),
+    "calendar": Noun("croncord.cli.calendar", "times that jobs keep to, such as holidays"),
     "schedule": Noun("croncord.cli.schedule", "ask what a schedule means"),
     "crontab": Noun("croncord.cli.crontab", "turn crontabs into jobs"),
     "node": Noun("croncord.cli.node", "show, drain and remove machines"),

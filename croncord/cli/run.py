@@ -19,6 +19,7 @@ from croncord.cli.output import (
 )
 from croncord.cli.parser import Nouns, add_noun, add_verb, at_least_one, duration, instant
 from croncord.cli.run_log import add_verb_log
+from croncord.cli.run_search import add_verb_search
 from croncord.cli.waiting import wait_until_ended
 from croncord.cli.wire import path_of
 from croncord.lifecycle import Reason, RunState, Trigger
@@ -62,6 +63,7 @@ def add_parser(nouns: Nouns[Any]) -> None:
     )
     kill.add_argument("--wait", action="store_true", help="return when the run has ended")
     add_verb_log(verbs)
+    add_verb_search(verbs)
 
 
 def add_run_filters(parser: argparse.ArgumentParser) -> None:

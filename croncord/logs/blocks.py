@@ -29,7 +29,7 @@ _OPTIONS: dict[int, int] = {
     zstd.CompressionParameter.compression_level: 1,
     zstd.CompressionParameter.checksum_flag: 1,
 }
-_DAMAGED_HINT = "Another node may hold a sound copy; check this disk."
+DAMAGED_HINT: Final = "Another node may hold a sound copy; check this disk."
 
 
 class DamagedError(StoreError):
@@ -68,14 +68,14 @@ def compress(raw: bytes) -> bytes:
 def decompress(packed: bytes, size: int) -> bytes:
     """Return exactly `size` bytes. Raises DamagedError when they are damaged."""
     if size > _UNPACKED_BYTES_MAX:
-        raise DamagedError("stored output is damaged: impossible length", hint=_DAMAGED_HINT)
+        raise DamagedError("stored output is damaged: impossible length", hint=DAMAGED_HINT)
     try:
         decompressor = zstd.ZstdDecompressor()
         raw: bytes = decompressor.decompress(packed, max_length=size + 1)
     except zstd.ZstdError as error:
-        raise DamagedError(f"stored output is damaged: {error}", hint=_DAMAGED_HINT) from error
+        raise DamagedError(f"stored output is damaged: {error}", hint=DAMAGED_HINT) from error
     if len(raw) != size or not decompressor.eof:
-        raise DamagedError("stored output is damaged: wrong length", hint=_DAMAGED_HINT)
+        raise DamagedError("stored output is damaged: wrong length", hint=DAMAGED_HINT)
     return raw
 
 
@@ -89,11 +89,11 @@ def decode_header(value: bytes) -> BlockHeader:
     """Return a block's header. Raises DamagedError when it is damaged."""
     fields, check = value[: _HEADER.size], value[_HEADER.size : _DATA]
     if check != _CHECK.pack(zlib.crc32(fields)):
-        raise DamagedError("stored output is damaged: block header", hint=_DAMAGED_HINT)
+        raise DamagedError("stored output is damaged: block header", hint=DAMAGED_HINT)
     codec, *counts = _HEADER.unpack(fields)
     header = BlockHeader(*counts)
     if codec != _ZSTD or header.size > RAW_BYTES_MAX:
-        raise DamagedError("stored output is damaged: impossible block", hint=_DAMAGED_HINT)
+        raise DamagedError("stored output is damaged: impossible block", hint=DAMAGED_HINT)
     return header
 
 

@@ -111,7 +111,15 @@ class Copying:
         return await self._seal_if(status.info)
 
     async def _complete(self, address: str, closed: LogInfo) -> bool:
-        """Take what is missing of a finished output; whole when it has the agreed digest."""
+        """Take what is missing of a finished output; whole when it has the agreed digest.
+
+        A damaged copy is given up, from the damage on, only when the source has a whole one.
+        """
+        if self._local.is_damaged(self.key):
+            sound = await self._reach.peers.log_check(address, self.key)
+            if sound is None or not sound.complete or not _is_same(sound.info, closed):
+                return False
+            await self._local.cut_back(self.key)
         here = self._local.status(self.key)
         if here is None or not here.complete:
             await self._take(address, follow=False)
@@ -126,15 +134,18 @@ class Copying:
         return await self._seal_if(closed)
 
     async def _take(self, address: str, *, follow: bool) -> None:
-        await self._local.begin(self.key, behind=self.wish.closed is not None)
         status = self._local.status(self.key)
         offset = status.size if status is not None else 0
+        # A copy without a byte is nothing to serve readers from until its source has answered.
+        await self._local.begin(self.key, behind=not follow or offset == 0)
         stream = self._reach.peers.log_stream(address, self.key, offset=offset, follow=follow)
         async with closing(stream) as pieces:
             async for data in pieces:
                 await self._local.append(self.key, offset, data, may_drop=False)
                 offset += len(data)
                 self._failures = 0
+                if follow:
+                    self._local.keep_up(self.key)
 
     async def _unless_changed(self, work: Coroutine[None, None, None]) -> None:
         """Do something that may take for ever, until another wish comes."""

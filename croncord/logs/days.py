@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from croncord.logs.blocks import DamagedError
+from croncord.logs.blocks import DAMAGED_HINT, DamagedError, DamagedFileError
 from croncord.logs.keys import is_day
+from croncord.logs.soundness import is_short, is_sound
 from croncord.logs.store import Store
 
 BLOCKS: Final = "blocks"
@@ -82,7 +83,10 @@ class Days:
         with self._lock:
             store = self._stores.get(name)
             if store is None:
-                store = Store(self._root / name, [BLOCKS], map_bytes=_MAP_BYTES)
+                path = self._root / name
+                if path.is_dir() and is_short(path) and not is_sound(path):
+                    raise DamagedFileError(f"{path} is damaged", hint=DAMAGED_HINT)
+                store = Store(path, [BLOCKS], map_bytes=_MAP_BYTES)
                 self._stores[name] = store
             self._stores.move_to_end(name)
             self._users[store] = self._users.get(store, 0) + 1

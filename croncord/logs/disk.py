@@ -12,13 +12,14 @@ journal; the offset tells.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Final
 
 from croncord.errors import StoreError
 from croncord.logs.blocks import (
     BlockHeader,
+    DamagedError,
     compress,
     decode_block,
     decode_header,
@@ -38,6 +39,7 @@ from croncord.logs.keys import (
     unpack_number,
     unpack_row,
 )
+from croncord.logs.reserve import Reserve
 from croncord.logs.store import Reading, Store
 
 JOURNAL: Final = "jrn"
@@ -49,6 +51,9 @@ INLINE_BYTES_MAX: Final = 1024
 
 _NOTHING = b""
 _NEXT = b"next"
+_FLOOR = b"floor"
+_NO_KEY = b"\xff"
+"""Comes after every key that is used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +69,12 @@ class Batch:
     rows: Sequence[tuple[bytes, LogRow]] = ()
     deleted: Sequence[bytes] = ()
     """Done before anything else."""
+    forgotten: Sequence[bytes] = ()
+    """Likewise, but their blocks stay: their whole day is about to be dropped."""
+    cut: Sequence[tuple[bytes, int]] = ()
+    """Likewise: blocks of an output from an offset on."""
+    floor: bytes = b""
+    """When given: nothing is held before this key, because there was no room."""
 
 
 class Disk:
@@ -71,7 +82,10 @@ class Disk:
 
     def __init__(self, root: Path) -> None:
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.root = root
         self.days = Days(root)
+        self.reserve = Reserve(root)
+        self.reserve.take()
         self.index = Store(root / "index", [JOURNAL, ROWS, UNSEALED, SETTINGS])
         with self.index.read() as reading:
             found = reading.get(SETTINGS, b"format")
@@ -87,11 +101,32 @@ class Disk:
 
     def write(self, batch: Batch) -> None:
         """Commit; everything in the batch is durable when this returns. May be repeated."""
-        self._delete_blocks(batch.deleted)
+        try:
+            self._write(batch)
+        except DamagedError as error:
+            if not error.is_file:
+                raise
+            self._write(batch)  # the damaged day was set aside; the rest goes into a new one
+
+    def make_room(self, batch: Batch) -> None:
+        """Commit deletions so that the next commit can use their room.
+
+        LMDB reuses pages two commits after they were freed. On a full disk there would be no
+        second one: it would have to come before the pages that it needs are free.
+        """
+        self.write(batch)
+        for day in {day_of(raw_key) for raw_key in batch.deleted}:
+            with self.days.existing(day) as store:
+                if store is not None:
+                    _commit_nothing(store, BLOCKS)
+        _commit_nothing(self.index, SETTINGS)
+
+    def _write(self, batch: Batch) -> None:
+        self._delete_blocks([*((raw_key, 0) for raw_key in batch.deleted), *batch.cut])
         self._write_blocks(batch.blocks)
         entry = encode_entry(batch.records) if batch.records else None
         with self.index.write() as index:
-            for raw_key in batch.deleted:
+            for raw_key in (*batch.deleted, *batch.forgotten):
                 index.delete(ROWS, raw_key)
                 index.delete(UNSEALED, raw_key)
             for raw_key, row in batch.rows:
@@ -100,6 +135,8 @@ class Disk:
                     index.delete(UNSEALED, raw_key)
                 else:
                     index.put(UNSEALED, raw_key, _NOTHING)
+            if batch.floor:
+                index.put(SETTINGS, _FLOOR, batch.floor)
             if entry is not None:
                 index.put(JOURNAL, pack_number(batch.sequence), entry)
                 index.put(SETTINGS, _NEXT, pack_number(batch.sequence + 1))
@@ -114,24 +151,37 @@ class Disk:
                 (block_key(raw_key, block.offset), encode_block(block.header, block.data))
                 for raw_key, block in of_day
             ]
-            with self.days.created(day) as store, store.write() as writing:
-                for key, value in encoded:
-                    writing.put(BLOCKS, key, value)
+            with self.days.created(day) as store:
+                try:
+                    _put_blocks(store, encoded)
+                except DamagedError:
+                    raise
+                except StoreError:
+                    # Hardly any room: one by one some fit, and need no more when this is repeated.
+                    for one in encoded:
+                        _put_blocks(store, [one])
 
-    def _delete_blocks(self, deleted: Sequence[bytes]) -> None:
-        for day, of_day in groupby(sorted(deleted, key=day_of), key=day_of):
+    def _delete_blocks(self, deleted: Sequence[tuple[bytes, int]]) -> None:
+        by_day = sorted(deleted, key=lambda item: day_of(item[0]))
+        for day, of_day in groupby(by_day, key=lambda item: day_of(item[0])):
             with self.days.existing(day) as store:
                 if store is None:
                     continue
                 with store.write() as writing:
-                    for raw_key in of_day:
-                        writing.delete_prefix(BLOCKS, raw_key)
+                    for raw_key, offset in of_day:
+                        first = block_key(raw_key, offset)
+                        writing.delete_prefix(BLOCKS, raw_key, first=first)
 
     def next_sequence(self) -> int:
         """Return the sequence of the next journal entry; it never goes back."""
         with self.index.read() as reading:
             value = reading.get(SETTINGS, _NEXT)
         return 0 if value is None else unpack_number(value)
+
+    def floor(self) -> bytes:
+        """Return the key before which nothing is held because there was no room."""
+        with self.index.read() as reading:
+            return reading.get(SETTINGS, _FLOOR) or b""
 
     def journal(self) -> list[tuple[int, bytes]]:
         """Return the journal's entries with their sequence, oldest first."""
@@ -164,8 +214,9 @@ class Disk:
     def read(self, raw_key: bytes, offset: int, limit: int) -> tuple[int, bytes]:
         """Return framed bytes in blocks from the block that holds `offset` on, and its offset.
 
-        At least one block when there is one, then more up to `limit` bytes. The transaction is
-        over before anything is decompressed.
+        At least one block when there is one, then more up to `limit` bytes, as far as they follow
+        each other and are sound. The transaction is over before anything is decompressed. Raises
+        DamagedError when the first one is damaged.
         """
         values: list[bytes] = []
         start = offset
@@ -179,11 +230,58 @@ class Disk:
                 start = block_offset(first[0])
                 size = 0
                 for key, value in reading.from_key(BLOCKS, first[0]):
-                    if size >= limit or not key.startswith(raw_key):
+                    if size and (size >= limit or key != block_key(raw_key, start + size)):
                         break
                     values.append(value)
-                    size += decode_header(value).size
-        return start, b"".join([decode_block(value) for value in values])
+                    try:
+                        size += decode_header(value).size
+                    except DamagedError:
+                        break
+        pieces: list[bytes] = []
+        for value in values:
+            try:
+                pieces.append(decode_block(value))
+            except DamagedError:
+                if not pieces:
+                    raise
+                break  # who reads on from there is told
+        return start, b"".join(pieces)
+
+    def sound_from(self, raw_key: bytes, offset: int) -> int | None:
+        """Return the offset of the first sound block that begins at `offset` or later."""
+        key = block_key(raw_key, offset)
+        with self.days.existing(day_of(raw_key)) as store:
+            if store is None:
+                return None
+            while True:
+                with store.read() as reading:
+                    found = next(reading.from_key(BLOCKS, key), None)
+                if found is None or not found[0].startswith(raw_key):
+                    return None
+                try:
+                    decode_block(found[1])
+                except DamagedError:
+                    key = found[0] + b"\0"
+                else:
+                    return block_offset(found[0])
+
+    def first_damage(self, raw_key: bytes, size: int) -> int:
+        """Return where an output stops being sound, at most `size`; it is read for that."""
+        offset = 0
+        while offset < size:
+            try:
+                start, data = self.read(raw_key, offset, 1)
+            except DamagedError:
+                break
+            if start != offset or not data:
+                break
+            offset += len(data)
+        return offset
+
+    def outputs(self, first: bytes = b"", limit: int = 1000) -> list[tuple[bytes, bytes]]:
+        """Return keys and packed rows in order, from the first key not below `first`."""
+        with self.index.read() as reading:
+            return list(islice(reading.from_key(ROWS, first), limit))
 
     def block_with_lines(self, raw_key: bytes, lines: int) -> int:
         """Return the offset of the last block from which at least `lines` lines follow, else 0."""
@@ -210,6 +308,22 @@ class Disk:
         """Close all environments. Nothing may be reading or writing."""
         self.days.close()
         self.index.close()
+
+
+def _commit_nothing(store: Store, table: str) -> None:
+    for change in (True, False):
+        with store.write() as writing:
+            if change:
+                writing.put(table, _NO_KEY, _NOTHING)
+            else:
+                writing.delete(table, _NO_KEY)
+
+
+def _put_blocks(store: Store, encoded: Sequence[tuple[bytes, bytes]]) -> None:
+    with store.write() as writing:
+        for key, value in encoded:
+            if len(encoded) > 1 or writing.get(BLOCKS, key) != value:
+                writing.put(BLOCKS, key, value)
 
 
 def pack_inline(data: bytes) -> bytes:

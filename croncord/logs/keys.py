@@ -7,6 +7,7 @@ run id are the run's nominal time, so keys sort by time and tell the day they be
 import base64
 import re
 import struct
+import zlib
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final
@@ -14,6 +15,7 @@ from typing import Final
 import msgspec
 
 from croncord.errors import FieldError, Invalid
+from croncord.logs.blocks import DamagedError
 from croncord.model import LogInfo
 from croncord.ports import LogKey
 
@@ -46,16 +48,38 @@ class LogRow(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
 
 _row_encoder = msgspec.msgpack.Encoder()
 _row_decoder = msgspec.msgpack.Decoder(LogRow)
+_CHECKED = struct.Struct(">BI")
+_MARK = 0xC1
+"""No msgpack value begins so: it tells a row with a checksum from what was written before."""
 
 
 def pack_row(row: LogRow) -> bytes:
     """Return the row as stored."""
-    return _row_encoder.encode(row)
+    return with_check(_row_encoder.encode(row))
 
 
 def unpack_row(data: bytes) -> LogRow:
-    """Return the row. Raises msgspec.DecodeError when it is damaged."""
-    return _row_decoder.decode(data)
+    """Return the row. Raises DamagedError when it is damaged."""
+    body = without_check(data)
+    try:
+        return _row_decoder.decode(body)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise DamagedError(f"what is stored of an output is damaged: {error}") from error
+
+
+def with_check(body: bytes) -> bytes:
+    """Return a msgpack value with a checksum in front: LMDB has none."""
+    return _CHECKED.pack(_MARK, zlib.crc32(body)) + body
+
+
+def without_check(data: bytes) -> bytes:
+    """Return what `with_check` was given. Raises DamagedError when it is not that any more."""
+    if data[:1] != bytes([_MARK]):
+        return data
+    body = data[_CHECKED.size :]
+    if len(data) < _CHECKED.size or _CHECKED.unpack_from(data)[1] != zlib.crc32(body):
+        raise DamagedError("a stored value is damaged: its checksum is wrong")
+    return body
 
 
 def pack_run(run_id: str) -> bytes:
@@ -84,6 +108,13 @@ def day_of(raw: bytes) -> str:
     """Return the name of the block environment of that output's UTC day, `blocks-YYYYMMDD`."""
     stamp = min(int.from_bytes(raw[:_STAMP_BYTES], "big"), _LAST_MILLISECOND)
     return f"blocks-{_EPOCH + timedelta(milliseconds=stamp):%Y%m%d}"
+
+
+def day_start(name: str, *, days_later: int = 0) -> bytes:
+    """Return a key not above any output of the day that an environment is named after."""
+    start = datetime.strptime(name, "blocks-%Y%m%d").replace(tzinfo=UTC)
+    start += timedelta(days=days_later)
+    return max(0, (start - _EPOCH) // timedelta(milliseconds=1)).to_bytes(_STAMP_BYTES, "big")
 
 
 def is_day(name: str) -> bool:

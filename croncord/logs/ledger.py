@@ -6,24 +6,34 @@
 
 A page walks the indexes of all filters at once, from the newest down: whichever stands highest is
 moved to the others' position, so the cost is that of the rarest value (a leapfrog join, Veldhuizen
-2014). Rows that wait for the writer are seen by every read.
+2014). Rows that wait for the writer are seen by every read. While the disk refuses, so many rows wait
+in memory and no more; what was let go of is fetched from another node later.
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+import logging
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Final
 
+from croncord.logs.blocks import DamagedError
 from croncord.logs.ledger_rows import (
     INDEXED,
     bounds,
+    day_ids,
+    day_of_id,
     index_keys,
     matches,
     pack_run,
+    stored_bytes,
     unpack_run,
     wanted_prefixes,
 )
+from croncord.logs.soundness import is_short, is_sound
+from croncord.logs.start_check import set_aside
 from croncord.logs.store import Reading, Store, Writing
 from croncord.logs.writer import GroupWriter
 from croncord.model import Run
@@ -33,7 +43,15 @@ ROWS: Final = "run"
 STEPS_MAX: Final = 50_000
 """A page gives up after so many index steps, about a tenth of a second, with what it has."""
 
+PAGE_ROWS: Final = 300
+"""What another node gets at a time."""
+WAITING_MAX: Final = 20_000
+"""Rows in memory for a disk that refuses them: some 20 MB."""
+
 _NOTHING = b""
+_log = logging.getLogger(__name__)
+Changes = Mapping[str, Run | None]
+"""Rows to write by id, None to delete."""
 
 
 class RunLedger:
@@ -41,16 +59,32 @@ class RunLedger:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._waiting: dict[str, Run] = {}
-        self._in_flight: dict[str, Run] = {}
+        self._waiting: dict[str, Run | None] = {}
+        self._in_flight: Changes = {}
         self._writer = GroupWriter(
-            "ledger-write", collect=self._collect, commit=self._commit, settle=self._settle
+            "ledger-write",
+            collect=self._collect,
+            commit=self._commit,
+            settle=self._settle,
+            relieve=self._relief,
         )
+        self.lacks_rows = asyncio.Event()
+        """Set when rows are known to be missing here: another node has them."""
+        self.added: Counter[str] = Counter()
+        """Rows by job since somebody emptied it."""
+        self.added_bytes: Counter[str] = Counter()
+        """Bytes of output of these rows."""
 
     @classmethod
     async def start(cls, path: Path) -> "RunLedger":
-        """Open the directory. Raises StoreError."""
-        return cls(await asyncio.to_thread(lambda: Store(path, [ROWS, *INDEXED])))
+        """Open the directory; a file that is broken is set aside first. Raises StoreError."""
+
+        def prepare() -> Store:
+            if path.is_dir() and is_short(path) and not is_sound(path):
+                set_aside(path)
+            return Store(path, [ROWS, *INDEXED])
+
+        return cls(await asyncio.to_thread(prepare))
 
     async def stop(self) -> None:
         """Write what waits and let go of the disk."""
@@ -65,16 +99,40 @@ class RunLedger:
         """Write rows; a row of the same id is replaced. Durable within the commit window."""
         for run in rows:
             self._waiting[run.id] = run
+            self.added[run.job_id] += 1
+            self.added_bytes[run.job_id] += stored_bytes(run)
         self._writer.kick()
+        if len(self._waiting) > WAITING_MAX and self._writer.failure is not None:
+            excess = list(islice(self._waiting, len(self._waiting) - WAITING_MAX))
+            for run_id in excess:
+                del self._waiting[run_id]
+            _log.error("%d rows of the ledger are let go of: the disk refuses them", len(excess))
+            self.lacks_rows.set()
+
+    async def delete(self, run_ids: Sequence[str]) -> None:
+        """Forget rows; returns when that is on disk, which works on a full disk too."""
+        self._waiting |= dict.fromkeys(run_ids)
+        await self._writer.flush_relief()
 
     def get(self, run_id: str) -> Run | None:
         """Return a row."""
-        waiting = self._waiting.get(run_id) or self._in_flight.get(run_id)
-        if waiting is not None or not run_id:
-            return waiting
+        for changes in (self._waiting, self._in_flight):
+            if run_id in changes:
+                return changes[run_id]
+        if not run_id:
+            return None
         with self._store.read() as reading:
             value = reading.get(ROWS, run_id.encode())
-        return None if value is None else unpack_run(value)
+        return None if value is None else self._sound(value)
+
+    def _sound(self, value: bytes) -> Run | None:
+        """Return a stored row; a damaged one counts as missing and is fetched from elsewhere."""
+        try:
+            return unpack_run(value)
+        except DamagedError as error:
+            _log.error("%s", error)
+            self.lacks_rows.set()
+            return None
 
     def page(self, where: RunFilter, *, limit: int, before: str = "") -> list[Run]:
         """Return at most `limit` rows, newest nominal time first, with ids below `before`.
@@ -83,8 +141,12 @@ class RunLedger:
         filters that each match very many rows but never the same one.
         """
         low, high = bounds(where, before)
-        recent = self._in_flight | self._waiting
-        found = [run for run in recent.values() if run.id.encode() < high and matches(run, where)]
+        recent = {**self._in_flight, **self._waiting}
+        found = [
+            run
+            for run in recent.values()
+            if run is not None and run.id.encode() < high and matches(run, where)
+        ]
         with self._store.read() as reading:
             stored = 0
             for run_id in _matching(reading, where, low, high):
@@ -93,36 +155,102 @@ class RunLedger:
                 value = reading.get(ROWS, run_id)
                 if value is None or run_id.decode() in recent:
                     continue
-                found.append(unpack_run(value))
-                stored += 1
+                run = self._sound(value)
+                if run is not None:
+                    found.append(run)
+                    stored += 1
         found.sort(key=lambda run: run.id, reverse=True)
         return found[:limit]
 
-    def _collect(self) -> dict[str, Run] | None:
+    async def days(self) -> dict[str, tuple[int, int]]:
+        """Return the number of rows of each UTC day and their checksum; see `day_ids`."""
+        found: dict[str, tuple[int, int]] = {}
+        while True:
+            day = await asyncio.to_thread(self._next_day, max(found, default=""))
+            if day is None:
+                return found
+            found[day[0]] = day[1:]
+
+    def _next_day(self, after: str) -> tuple[str, int, int] | None:
+        with self._store.read() as reading:
+            start = day_ids(after)[1].encode() if after else b""
+            first = next(reading.from_key(ROWS, start), None)
+            if first is None:
+                return None
+            day = day_of_id(first[0].decode())
+            last = day_ids(day)[1].encode()
+            count = check = 0
+            for key, value in reading.from_key(ROWS, first[0]):
+                if key >= last:
+                    break
+                count += 1
+                check ^= zlib.crc32(value)
+        return day, count, check
+
+    async def rows_from(self, first: str, last: str) -> list[Run]:
+        """Return rows on disk from the id `first` to below `last`, oldest first: some hundred."""
+        rows = await asyncio.to_thread(self.rows, first.encode(), last.encode(), PAGE_ROWS)
+        return [run for _, value in rows if (run := self._sound(value)) is not None]
+
+    def rows(self, first: bytes, last: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        """Return keys and packed rows on disk, oldest first, from `first` to below `last`."""
+        with self._store.read() as reading:
+            found = islice(reading.from_key(ROWS, first), limit)
+            return [(key, value) for key, value in found if key < last]
+
+    def job_ids(self) -> list[str]:
+        """Return the jobs that have rows on disk."""
+        found: list[str] = []
+        key = b""
+        with self._store.read() as reading:
+            while True:
+                item = next(reading.from_key("job_id", key), None)
+                if item is None:
+                    return found
+                prefix = item[0].partition(b"\0")[0]
+                found.append(prefix.decode())
+                key = prefix + b"\1"
+
+    def _collect(self) -> Changes | None:
         if not self._waiting:
             return None
         self._in_flight, self._waiting = self._waiting, {}
         return self._in_flight
 
-    def _commit(self, batch: dict[str, Run]) -> None:
+    def _commit(self, batch: Changes) -> None:
         with self._store.write() as writing:
-            for run in batch.values():
-                _replace(writing, run)
+            for run_id, run in batch.items():
+                _replace(writing, run_id, run)
 
-    def _settle(self, _batch: dict[str, Run]) -> None:
+    def _settle(self, _batch: Changes) -> None:
         self._in_flight = {}
 
+    def _relief(self) -> Callable[[], None] | None:
+        changes = {**self._in_flight, **self._waiting}
+        deleted = {run_id: None for run_id, run in changes.items() if run is None}
+        return (lambda: self._commit(deleted)) if deleted else None
 
-def _replace(writing: Writing, run: Run) -> None:
-    key = run.id.encode()
+
+def _replace(writing: Writing, run_id: str, run: Run | None) -> None:
+    key = run_id.encode()
     value = writing.get(ROWS, key)
-    old = set(index_keys(unpack_run(value))) if value is not None else set()
-    new = set(index_keys(run))
+    old = _index_keys(value) if value is not None else set()
+    new = set(index_keys(run)) if run is not None else set()
     for field, entry in old - new:
         writing.delete(field, entry)
     for field, entry in new - old:
         writing.put(field, entry, _NOTHING)
-    writing.put(ROWS, key, pack_run(run))
+    if run is not None:
+        writing.put(ROWS, key, pack_run(run))
+    else:
+        writing.delete(ROWS, key)
+
+
+def _index_keys(value: bytes) -> set[tuple[str, bytes]]:
+    try:
+        return set(index_keys(unpack_run(value)))
+    except DamagedError:
+        return set()  # its entries stay behind; a page passes over what has no row
 
 
 def _matching(reading: Reading, where: RunFilter, low: bytes, high: bytes) -> Iterator[bytes]:

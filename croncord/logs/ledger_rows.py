@@ -7,11 +7,14 @@ zero byte and the run id. Values too long for a key are replaced by their digest
 import base64
 import hashlib
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import msgspec
 
+from croncord.logs.blocks import DamagedError
+from croncord.logs.keys import day_of, with_check, without_check
+from croncord.logs.keys import pack_run as _pack_id
 from croncord.model import Run, milliseconds
 from croncord.ports import RunFilter
 
@@ -38,14 +41,23 @@ _DEFAULTS = {
 def pack_run(run: Run) -> bytes:
     """Return a row as stored: without the fields that say nothing, which are most."""
     told = {name: getattr(run, name) for name in _DEFAULTS}
-    return _encoder.encode(
-        {name: value for name, value in told.items() if value != _DEFAULTS[name]}
+    return with_check(
+        _encoder.encode({name: value for name, value in told.items() if value != _DEFAULTS[name]})
     )
 
 
 def unpack_run(data: bytes) -> Run:
-    """Return a row. Raises msgspec.DecodeError when it is damaged."""
-    return _decoder.decode(data)
+    """Return a row. Raises DamagedError when it is damaged."""
+    body = without_check(data)
+    try:
+        return _decoder.decode(body)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise DamagedError(f"a row of the ledger is damaged: {error}") from error
+
+
+def stored_bytes(run: Run) -> int:
+    """Return the bytes of output that a row stands for, all its attempts together."""
+    return run.log.bytes + sum(attempt.log.bytes for attempt in run.attempts)
 
 
 def index_prefix(value: str) -> bytes:
@@ -81,6 +93,17 @@ def bounds(where: RunFilter, before: str) -> tuple[bytes, bytes]:
     if before:
         high = min(high, before.encode())
     return low, high
+
+
+def day_of_id(run_id: str) -> str:
+    """Return the UTC day of a run's nominal time, `YYYYMMDD`."""
+    return day_of(_pack_id(run_id))[-8:]
+
+
+def day_ids(day: str) -> tuple[str, str]:
+    """Return the range of ids of a UTC day, `YYYYMMDD`: the first, and what all are below."""
+    start = datetime.strptime(day, "%Y%m%d").replace(tzinfo=UTC)
+    return first_id(start).decode(), first_id(start + timedelta(days=1)).decode()
 
 
 def first_id(instant: datetime) -> bytes:

@@ -36,6 +36,9 @@ class LiveLogs:
         self._rows: dict[bytes, LogRow] = {}
         self._deleted: list[bytes] = []
         self._deleting: list[bytes] = []
+        self._forgotten: list[bytes] = []
+        self._cuts: list[tuple[bytes, int]] = []
+        self._floor = b""
         self._in_flight: list[_Cut] = []
         self._in_flight_bytes = 0
         self._sequence = sequence
@@ -69,18 +72,42 @@ class LiveLogs:
         log.finish()
         self.unwritten_bytes += log.end - before
 
-    def delete(self, raw_key: bytes) -> None:
-        """Forget one with the next commit."""
+    def delete(self, raw_key: bytes, *, with_day: bool = False) -> None:
+        """Forget one with the next commit; `with_day` when its whole day is dropped after that."""
         self._rows.pop(raw_key, None)
-        self._deleted.append(raw_key)
+        (self._forgotten if with_day else self._deleted).append(raw_key)
         log = self._logs.pop(raw_key, None)
         if log is not None:
             self.unwritten_bytes -= log.end - log.handed_over
             log.announce()
 
+    def cut_back(self, raw_key: bytes, row: LogRow, offset: int) -> None:
+        """Keep of a sealed one only what stands before `offset`, with the next commit."""
+        self._cuts.append((raw_key, offset))
+        self._rows[raw_key] = LogRow(started_ms=row.started_ms, journal_from=self._sequence)
+
+    def note_floor(self, first: bytes) -> None:
+        """Write down, with the next commit, before which key nothing is held."""
+        self._floor = first
+
+    def relief(self) -> Batch | None:
+        """Return the deletions that wait: they go in while the disk takes nothing else.
+
+        They are done once more with the next commit, since the one that was refused may hold
+        bytes of the same outputs.
+        """
+        if not (self._deleted or self._forgotten or self._deleting):
+            return None
+        return Batch(
+            sequence=self._sequence,
+            oldest_needed=0,
+            deleted=(*self._deleting, *self._deleted),
+            forgotten=tuple(self._forgotten),
+        )
+
     def is_deleted(self, raw_key: bytes) -> bool:
         """Whether what the disk says about it no longer counts."""
-        return raw_key in self._deleted or raw_key in self._deleting
+        return any(raw_key in keys for keys in (self._deleted, self._forgotten, self._deleting))
 
     def announce(self) -> None:
         """Wake everybody who waits for a change."""
@@ -90,7 +117,11 @@ class LiveLogs:
     def collect(self) -> Batch | None:
         """Return the next commit, None when nothing waits."""
         rows, self._rows = self._rows, {}
-        self._deleting, self._deleted = self._deleted, []
+        deleted, self._deleted = self._deleted, []
+        forgotten, self._forgotten = self._forgotten, []
+        cuts, self._cuts = self._cuts, []
+        floor, self._floor = self._floor, b""
+        self._deleting = [*deleted, *forgotten]
         records: list[Record] = []
         blocks: list[tuple[bytes, Block]] = []
         for log in self._logs.values():
@@ -107,7 +138,7 @@ class LiveLogs:
             self._needs_entry(log, is_noted=bool(to_note), has_blocks=bool(cut))
             if new or cut or log.is_ending:
                 self._in_flight.append(_Cut(log, end, log.is_ending))
-        if not (records or blocks or rows or self._deleting or self._in_flight):
+        if not (records or blocks or rows or self._deleting or self._in_flight or cuts or floor):
             return None
         needed = [log.first_entry for log in self._logs.values() if log.first_entry is not None]
         batch = Batch(
@@ -116,7 +147,10 @@ class LiveLogs:
             records=records,
             blocks=blocks,
             rows=list(rows.items()),
-            deleted=self._deleting,
+            deleted=deleted,
+            forgotten=forgotten,
+            cut=cuts,
+            floor=floor,
         )
         self._sequence += bool(records)
         return batch

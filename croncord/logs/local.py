@@ -9,13 +9,14 @@ from typing import Final, TypeVar
 
 from croncord.errors import Conflict, NotFound, StoreError
 from croncord.frames import decode_frames
-from croncord.logs.blocks import DamagedError
+from croncord.logs.blocks import DAMAGED_HINT, DamagedError
 from croncord.logs.chunks import Position, from_frame
-from croncord.logs.disk import Disk, unpack_inline
-from croncord.logs.keys import LogRow, pack, unpack
+from croncord.logs.disk import Batch, Disk, unpack_inline
+from croncord.logs.keys import LogRow, day_of, day_start, pack, unpack
 from croncord.logs.live import LiveLog
 from croncord.logs.live_logs import TAIL_AGE_SECONDS, LiveLogs
 from croncord.logs.recovery import recover
+from croncord.logs.start_check import check_before_open, mark_closed, mark_open
 from croncord.logs.tally import Tally
 from croncord.logs.writer import RETRY_SECONDS, GroupWriter
 from croncord.model import LogInfo
@@ -28,6 +29,9 @@ ROOM_BYTES: Final = 32 * 1024 * 1024
 SEAL_PATIENCE_SECONDS: Final = 10.0
 """A seal is answered after that long even when the disk still refuses."""
 
+DELETED_AT_ONCE: Final = 200
+"""So many outputs are deleted in one commit, which takes about a millisecond."""
+
 _READ_THREADS = 4
 _ROOM_POLL_SECONDS = 0.05
 _log = logging.getLogger(__name__)
@@ -37,18 +41,25 @@ _Result = TypeVar("_Result")
 class LocalLogs:
     """Outputs on this node's disk, the newest bytes in memory. Called on the event loop."""
 
-    def __init__(self, disk: Disk, *, room_bytes: int, retry_seconds: float) -> None:
+    def __init__(
+        self, disk: Disk, *, is_recovered: bool, room_bytes: int, retry_seconds: float
+    ) -> None:
         self._disk = disk
         self._room_bytes = room_bytes
         self._live = LiveLogs(disk.next_sequence(), asyncio.get_running_loop().time)
+        self._is_recovered = is_recovered
+        self._floor = disk.floor()
+        self._damaged: set[bytes] = set()
+        self._damage_listeners: list[Callable[[LogKey], None]] = []
         self.closing = False
         self._beginning = asyncio.Lock()
         self._readers = ThreadPoolExecutor(_READ_THREADS, thread_name_prefix="logs-read")
         self._writer = GroupWriter(
             "logs-write",
             collect=self._live.collect,
-            commit=disk.write,
+            commit=self._commit,
             settle=lambda _: self._live.settle(),
+            relieve=self._relief,
             retry_seconds=retry_seconds,
         )
         self._housekeeping = asyncio.create_task(self._keep_house(), name="logs-housekeeping")
@@ -58,24 +69,55 @@ class LocalLogs:
             await asyncio.sleep(TAIL_AGE_SECONDS)
             self._writer.kick()
             await self.in_thread(self._disk.free_dead_readers)
+            if self.failure is None:
+                await self.in_thread(self._disk.reserve.take)
 
     @classmethod
     async def open(
         cls, root: Path, *, room_bytes: int = ROOM_BYTES, retry_seconds: float = RETRY_SECONDS
     ) -> "LocalLogs":
-        """Open the directory and recover what a crash left. Raises StoreError."""
+        """Open the directory and recover what a crash left. Raises StoreError.
 
-        def prepare() -> Disk:
+        What cannot be recovered because the disk is full is tried again before anything is
+        written.
+        """
+
+        def prepare() -> tuple[Disk, bool]:
+            check_before_open(root)
             disk = Disk(root)
             try:
-                recover(disk)
+                return disk, _try_to_recover(disk)
             except BaseException:
                 disk.close()
                 raise
-            return disk
 
-        disk = await asyncio.to_thread(prepare)
-        return cls(disk, room_bytes=room_bytes, retry_seconds=retry_seconds)
+        disk, is_recovered = await asyncio.to_thread(prepare)
+        mark_open(root)
+        return cls(
+            disk, is_recovered=is_recovered, room_bytes=room_bytes, retry_seconds=retry_seconds
+        )
+
+    def _commit(self, batch: Batch) -> None:
+        """Write a batch, in the writer's thread; the journal of an earlier life comes first."""
+        if not self._is_recovered:
+            recover(self._disk)
+            self._is_recovered = True
+        self._disk.write(batch)
+
+    def _relief(self) -> Callable[[], None] | None:
+        batch = self._live.relief()
+        if batch is None:
+            return None
+
+        def delete() -> None:
+            try:
+                self._disk.make_room(batch)
+            except StoreError:
+                if not self._disk.reserve.give_up():
+                    raise
+                self._disk.make_room(batch)
+
+        return delete
 
     async def close(self) -> None:
         """Make everything durable and close. What is being written goes on after the next open."""
@@ -86,6 +128,8 @@ class LocalLogs:
         await self._writer.close()
         self._readers.shutdown()
         self._disk.close()
+        if self.failure is None:
+            mark_closed(self._disk.root)
 
     @property
     def failure(self) -> StoreError | None:
@@ -96,7 +140,8 @@ class LocalLogs:
         """Begin an output or continue one; returns where its feeder goes on.
 
         `behind` says that other nodes have more of it than this one. What turns out to be damaged
-        is thrown away: the feeder goes on at 0.
+        is thrown away: the feeder goes on at 0. Raises StoreError while what an earlier life left
+        of it cannot be recovered because the disk is full.
         """
         raw_key = pack(key)
         async with self._beginning:
@@ -105,11 +150,16 @@ class LocalLogs:
                 row = self._row(raw_key)
                 if row is not None and row.sealed:
                     return row.source_end
-                live = await self._continued(raw_key, row) if row is not None else None
-                is_new = live is None
+                if row is not None and not self._is_recovered:
+                    raise self.failure or StoreError("the disk is full", hint="Free some room.")
+                # Blocks without a row are what is left when the index was lost.
+                is_new = row is None
+                live = await self._continued(raw_key, row or self._live.new_row(started_ms))
                 if live is None:
+                    is_new = True
                     live = LiveLog(raw_key, self._live.new_row(started_ms), Position(), Tally())
                 self._live.add(live, is_new=is_new)
+                self._damaged.discard(raw_key)  # what is there was read through just now
             live.resting, live.behind = False, behind
         self._writer.kick()
         return live.taken
@@ -120,6 +170,7 @@ class LocalLogs:
         except DamagedError:
             _log.exception("the output %s is damaged and begins anew", unpack(raw_key))
             self._live.delete(raw_key)
+            self._damaged.discard(raw_key)
             return None
         return LiveLog(raw_key, row, held, tally)
 
@@ -176,6 +227,12 @@ class LocalLogs:
             _log.error("output %s is complete but not on disk yet: %s", key, self.failure)
         return info
 
+    def keep_up(self, key: LogKey) -> None:
+        """Count this copy as current: it receives what its source has as it comes."""
+        live = self._live.get(pack(key))
+        if live is not None:
+            live.behind = False
+
     def rest(self, key: LogKey) -> None:
         """Nobody feeds it at present: keep what is there, and tell its followers."""
         live = self._live.get(pack(key))
@@ -189,9 +246,92 @@ class LocalLogs:
 
     async def delete(self, keys: Sequence[LogKey]) -> None:
         """Forget outputs; returns when that is on disk."""
+        await self._delete(keys, with_day=False)
+
+    async def _delete(self, keys: Sequence[LogKey], *, with_day: bool) -> None:
         for key in keys:
-            self._live.delete(pack(key))
-        await self.flush()
+            raw_key = pack(key)
+            self._live.delete(raw_key, with_day=with_day)
+            self._damaged.discard(raw_key)
+        await self._writer.flush_relief()
+
+    async def drop_day(self, name: str) -> int:
+        """Forget a whole day, in small bites, and give its room back; returns the outputs in it."""
+        first, count = day_start(name), 0
+        while True:
+            bite = await self.in_thread(lambda: self._disk.outputs(first, DELETED_AT_ONCE))
+            keys = [raw_key for raw_key, _ in bite if day_of(raw_key) == name]
+            if not keys:
+                break
+            await self._delete([unpack(raw_key) for raw_key in keys], with_day=True)
+            count += len(keys)
+        await self.in_thread(lambda: self._disk.days.drop(name))
+        return count
+
+    def give_up_before(self, first: bytes) -> None:
+        """Hold nothing that stands before this key any more: there is no room. Survives a restart."""
+        self._floor = max(self._floor, first)
+        self._live.note_floor(self._floor)
+        self._writer.kick()
+
+    def is_given_up(self, key: LogKey) -> bool:
+        """Whether there was no room for it on this node."""
+        return pack(key) < self._floor
+
+    # Damage
+
+    def on_damage(self, listener: Callable[[LogKey], None]) -> None:
+        """Call the listener whenever an output turns out to be damaged on this node's disk."""
+        self._damage_listeners.append(listener)
+
+    def note_damage(self, key: LogKey) -> None:
+        """Stop counting an output as held, because it was found damaged, until it is mended."""
+        raw_key = pack(key)
+        if raw_key in self._damaged:
+            return
+        self._damaged.add(raw_key)
+        _log.error("the output %s is damaged on this node's disk", key)
+        for listener in self._damage_listeners:
+            listener(key)
+
+    def is_damaged(self, key: LogKey) -> bool:
+        """Whether it was found damaged and is not mended yet."""
+        return pack(key) in self._damaged
+
+    @property
+    def damaged(self) -> list[LogKey]:
+        """Outputs that were found damaged and are not mended yet."""
+        return [unpack(raw_key) for raw_key in self._damaged]
+
+    async def check(self, key: LogKey) -> None:
+        """Read a sealed output through; what is damaged is noted."""
+        raw_key = pack(key)
+        row = self._row(raw_key)
+        if row is None or not row.sealed or row.inline or self._live.get(raw_key) is not None:
+            return
+        if await self.in_thread(lambda: self._disk.first_damage(raw_key, row.size)) < row.size:
+            self.note_damage(key)
+
+    async def cut_back(self, key: LogKey) -> None:
+        """Keep of a damaged output what stands before the damage, to be continued from there."""
+        raw_key = pack(key)
+        row = self._row(raw_key)
+        if self._live.get(raw_key) is None and row is not None and row.sealed:
+            size = 0 if row.inline else row.size
+            sound = await self.in_thread(lambda: self._disk.first_damage(raw_key, size))
+            _log.info("output %s is sound up to %d of %d bytes", key, sound, row.size)
+            self._live.cut_back(raw_key, row, sound)
+            await self.flush()
+        self._damaged.discard(raw_key)
+
+    async def sound_from(self, key: LogKey, offset: int) -> int | None:
+        """Return where the next sound block of a damaged output begins, None when there is none."""
+        return await self.in_thread(lambda: self._disk.sound_from(pack(key), offset))
+
+    @property
+    def disk(self) -> Disk:
+        """What is on disk, for those who look after it."""
+        return self._disk
 
     def live(self, key: LogKey) -> LiveLog | None:
         """Return an output that is being written here."""
@@ -202,15 +342,23 @@ class LocalLogs:
         return self._row(pack(key))
 
     def _row(self, raw_key: bytes) -> LogRow | None:
-        return None if self._live.is_deleted(raw_key) else self._disk.row(raw_key)
+        if self._live.is_deleted(raw_key):
+            return None
+        try:
+            return self._disk.row(raw_key)
+        except DamagedError:
+            self.note_damage(unpack(raw_key))
+            return None
 
     def unsealed(self) -> list[LogKey]:
         """Return the outputs that were begun on this node and not sealed, oldest first."""
         return [unpack(raw_key) for raw_key in self._disk.unsealed()]
 
     def status(self, key: LogKey) -> LogStatus | None:
-        """Return what is held of an output, None when nothing."""
+        """Return what is held of an output, None when nothing or when it is damaged."""
         raw_key = pack(key)
+        if raw_key in self._damaged:
+            return None
         live = self._live.get(raw_key)
         if live is not None:
             return LogStatus(size=live.end, complete=False, info=live.tally.growing())
@@ -219,7 +367,11 @@ class LocalLogs:
             return None
         if row.sealed:
             return LogStatus(size=row.size, complete=True, info=row.info)
-        held = self._disk.blocks_end(raw_key)
+        try:
+            held = self._disk.blocks_end(raw_key)
+        except DamagedError:
+            self.note_damage(key)
+            return None
         info = LogInfo(bytes=held.bytes, lines=held.lines)
         return LogStatus(size=held.offset, complete=False, info=info)
 
@@ -240,20 +392,55 @@ class LocalLogs:
         live = self._live.get(raw_key)
         if live is not None and offset >= live.blocks_end.offset:
             return live.read(offset, READ_BYTES)
+        try:
+            row = self._row(raw_key)
+            if row is not None and row.inline:
+                data = unpack_inline(row)
+                return from_frame(data, offset) if offset < len(data) else b""
+            data = await self.in_thread(lambda: _read_blocks(self._disk, raw_key, offset))
+            if not data and await self._should_be_there(raw_key, offset):
+                message = f"the output of run {key.run_id} is damaged: a hole at {offset}"
+                raise DamagedError(message, hint=DAMAGED_HINT)  # noqa: TRY301 - noted below as any
+        except DamagedError:
+            self.note_damage(key)
+            raise
+        return data
+
+    async def _should_be_there(self, raw_key: bytes, offset: int) -> bool:
+        """Whether blocks that were not found ought to be on disk, looked up after the reading."""
+        live = self._live.get(raw_key)
+        if live is not None:
+            return offset < live.blocks_end.offset
         row = self._row(raw_key)
-        if row is not None and row.inline:
-            data = unpack_inline(row)
-            return from_frame(data, offset) if offset < len(data) else b""
-        return await self.in_thread(lambda: _read_blocks(self._disk, raw_key, offset))
+        if row is None:
+            return False
+        if row.sealed:
+            return not row.inline and offset < row.size
+        return offset < self._disk.blocks_end(raw_key).offset
 
     async def blocks_with_lines(self, key: LogKey, lines: int) -> int:
         """Return the offset of the last block from which so many lines follow in blocks, or 0."""
         raw_key = pack(key)
-        return await self.in_thread(lambda: self._disk.block_with_lines(raw_key, lines))
+        try:
+            return await self.in_thread(lambda: self._disk.block_with_lines(raw_key, lines))
+        except DamagedError:
+            self.note_damage(key)
+            raise
 
     async def in_thread(self, work: Callable[[], _Result]) -> _Result:
         """Run something that reads the disk, off the loop."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, work)
+
+
+def _try_to_recover(disk: Disk) -> bool:
+    try:
+        recover(disk)
+    except DamagedError:
+        raise
+    except StoreError as error:
+        _log.error("the last output before this start cannot be recovered yet: %s", error)
+        return False
+    return True
 
 
 def _read_blocks(disk: Disk, raw_key: bytes, offset: int) -> bytes:

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Literal
 
 from croncord.errors import CronCordError, FieldError, Invalid, NotFound, StoreError, Unreachable
+from croncord.logs.blocks import DAMAGED_HINT
 from croncord.logs.local import LocalLogs
 from croncord.logs.reading import ChunkDecoder, closing, local_frames, local_tail_offset
+from croncord.logs.search import LocalSearch
 from croncord.model import LogInfo, milliseconds
-from croncord.ports import LogChunk, LogKey, LogStatus, Peers
+from croncord.ports import LogChunk, LogKey, LogStatus, Peers, SearchAnswer, SearchOrder
 
 _Source = Callable[[int], AsyncIterator[bytes]]
 
@@ -34,6 +36,7 @@ class LogStore:
         self._node = node
         self._peers = peers
         self._address_of = address_of
+        self._search = LocalSearch(local)
 
     @classmethod
     async def start(
@@ -71,6 +74,22 @@ class LogStore:
         except Invalid:
             return None
 
+    async def search(self, order: SearchOrder) -> SearchAnswer:
+        """Search this node's copies; see `croncord.logs.search`."""
+        return await self._search.search(order)
+
+    async def check(self, key: LogKey) -> LogStatus | None:
+        """Read all of this node's copy through and return what is held, None when not sound."""
+        await self.local.check(key)
+        return self.status(key)
+
+    def damaged(self, key: LogKey) -> bool:
+        """Whether this node holds the output and found it damaged."""
+        try:
+            return self.local.is_damaged(key)
+        except Invalid:
+            return False
+
     async def delete(self, keys: Sequence[LogKey]) -> None:
         """Forget these outputs on this node."""
         await self.local.delete(keys)
@@ -96,9 +115,10 @@ class LogStore:
         """Yield chunks from this node's copy or the first holder that answers.
 
         A source that breaks off is followed by the next one at the same place; when all are tried
-        without a byte more, what this node has is what there is. Raises NotFound when nobody has
-        it, Unreachable when the holders do not answer, StoreError when the only copy is damaged,
-        Invalid when `offset` is not where a chunk ended.
+        without a byte more, what this node has is what there is. When that is damaged, what is
+        sound of it is given with a `system` chunk in place of each gap, and StoreError at the end.
+        Raises NotFound when nobody has it, Unreachable when the holders do not answer, StoreError
+        when the only copy is damaged, Invalid when `offset` is not where a chunk ended.
         """
         if offset < 0:
             raise Invalid([FieldError("offset", "must not be negative")])
@@ -115,7 +135,7 @@ class LogStore:
                                 yield chunk
                 except (NotFound, Unreachable, StoreError) as error:
                     decoder.drop_partial()
-                    failure = failure if isinstance(error, NotFound) else error
+                    failure = _weightier(failure, error)
                 else:
                     return
             is_moving = decoder.offset > before
@@ -125,6 +145,12 @@ class LogStore:
     async def _rest_of_prefix(
         self, key: LogKey, decoder: ChunkDecoder, failure: CronCordError
     ) -> AsyncIterator[LogChunk]:
+        if self.damaged(key):
+            async for chunk in self._sound_parts(key, decoder):
+                yield chunk
+            if isinstance(failure, StoreError):
+                raise failure
+            raise StoreError(f"the output of run {key.run_id} is damaged", hint=DAMAGED_HINT)
         if self.status(key) is None:
             raise failure
         async with closing(self.frames(key, offset=decoder.offset)) as pieces:
@@ -132,8 +158,27 @@ class LogStore:
                 for chunk in decoder.feed(data):
                     yield chunk
 
+    async def _sound_parts(self, key: LogKey, decoder: ChunkDecoder) -> AsyncIterator[LogChunk]:
+        """Yield what can be read of a damaged output, and say where something is missing."""
+        while True:
+            try:
+                async with closing(self.frames(key, offset=decoder.offset)) as pieces:
+                    async for data in pieces:
+                        for chunk in decoder.feed(data):
+                            yield chunk
+            except (StoreError, NotFound):
+                at = decoder.offset
+                decoder.drop_partial()
+                following = await self.local.sound_from(key, at + 1)
+                yield _gap(at, following)
+                if following is None:
+                    return
+                decoder.offset = following
+            else:
+                return
+
     def _sources(self, key: LogKey, holders: Sequence[str], *, follow: bool) -> Iterator[_Source]:
-        if self._is_current(key):
+        if self._is_current(key) and not self.damaged(key):
             yield lambda offset: self.frames(key, offset=offset, follow=follow)
         for peers, address in self._reachable(holders):
             yield _remote(peers, address, key, follow=follow)
@@ -161,15 +206,28 @@ class LogStore:
         Asks the holders in turn when this node's copy is not current. Raises as `read` does.
         """
         failure: CronCordError = NotFound(f"nobody has the output of run {key.run_id}")
-        if not self._is_current(key):
+        if not self._is_current(key) or self.damaged(key):
             for peers, address in self._reachable(holders):
                 try:
                     return await peers.log_tail_offset(address, key, lines)
-                except (NotFound, Unreachable) as error:
-                    failure = failure if isinstance(error, NotFound) else error
+                except (NotFound, Unreachable, StoreError) as error:
+                    failure = _weightier(failure, error)
             if self.status(key) is None:
                 raise failure
         return await local_tail_offset(self.local, key, lines)
+
+
+def _weightier(failure: CronCordError, error: CronCordError) -> CronCordError:
+    """Return which of two failures to tell: damage, then silence, then that nothing is there."""
+    if isinstance(failure, StoreError) or isinstance(error, NotFound):
+        return failure
+    return error
+
+
+def _gap(start: int, end: int | None) -> LogChunk:
+    size = "the rest" if end is None else f"about {end - start} bytes"
+    said = f"[{size} of the output cannot be read: every copy is damaged here]\n"
+    return LogChunk("system", said.encode(), start, end or start, 0)
 
 
 def _remote(peers: Peers, address: str, key: LogKey, *, follow: bool) -> _Source:

@@ -27,8 +27,7 @@ def recover(disk: Disk) -> None:
     for sequence, record in _records(disk):
         raw_key = record.raw_key
         if raw_key not in rows:
-            rows[raw_key] = disk.row(raw_key)
-            starts[raw_key] = disk.blocks_end(raw_key)
+            rows[raw_key], starts[raw_key] = _found(disk, raw_key)
         row = rows[raw_key]
         if row is None or row.sealed or sequence < row.journal_from:
             continue
@@ -46,6 +45,14 @@ def recover(disk: Disk) -> None:
         _log.info("recovered the last bytes of %d outputs", len(tails))
     following = disk.next_sequence()
     disk.write(Batch(sequence=following, oldest_needed=following, blocks=blocks))
+
+
+def _found(disk: Disk, raw_key: bytes) -> tuple[LogRow | None, Position]:
+    try:
+        return disk.row(raw_key), disk.blocks_end(raw_key)
+    except DamagedError:
+        _log.exception("what is stored of %s is damaged", unpack(raw_key))
+        return None, Position()
 
 
 def _records(disk: Disk) -> Iterator[tuple[int, Record]]:

@@ -16,6 +16,7 @@ import lmdb
 
 from croncord.errors import StoreError
 from croncord.logs.blocks import DamagedFileError
+from croncord.logs.soundness import DATA_FILE
 
 TEBIBYTE: Final = 1 << 40
 READERS_MAX: Final = 512
@@ -23,7 +24,6 @@ READERS_MAX: Final = 512
 _DAMAGED_HINT = "It is set aside at the next start; other nodes' copies fill the gap."
 _FALLBACK_MAP_BYTES = (1 << 36, 1 << 33, 1 << 31, 1 << 30)
 """Tried in turn where address space is short: small machines and `ulimit -v`."""
-_DATA_FILE = "data.mdb"
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
 
 
@@ -63,10 +63,10 @@ class Writing(Reading):
         """Remove a key, if it is there."""
         self._transaction.delete(key, db=self._tables[table])
 
-    def delete_prefix(self, table: str, prefix: bytes) -> None:
-        """Remove all keys that begin so."""
+    def delete_prefix(self, table: str, prefix: bytes, *, first: bytes = b"") -> None:
+        """Remove all keys that begin so, from `first` on."""
         cursor = self._transaction.cursor(db=self._tables[table])
-        found = cursor.set_range(prefix)
+        found = cursor.set_range(first or prefix)
         while found and cursor.key().startswith(prefix):
             found = cursor.delete()
 
@@ -77,11 +77,20 @@ class Store:
     Reads may come from any thread, writes from one thread at a time.
     """
 
-    def __init__(self, path: Path, tables: Sequence[str], *, map_bytes: int = TEBIBYTE) -> None:
+    def __init__(
+        self,
+        path: Path,
+        tables: Sequence[str],
+        *,
+        map_bytes: int = TEBIBYTE,
+        read_only: bool = False,
+    ) -> None:
         self.path = path
+        self._read_only = read_only
         is_new = not path.is_dir()
         try:
-            path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if not read_only:
+                path.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._environment = self._map(path, len(tables), map_bytes)
             self._tables = self._open_tables(tables)
             if is_new:
@@ -92,7 +101,7 @@ class Store:
             raise _explained(error, path) from error
 
     def _file_size(self) -> int:
-        return (self.path / _DATA_FILE).stat().st_size
+        return (self.path / DATA_FILE).stat().st_size
 
     def _check_file(self) -> None:
         """Raise DamagedFileError when the file is gone or shorter than it was.
@@ -102,7 +111,9 @@ class Store:
         try:
             size = self._file_size()
         except OSError as error:
-            raise DamagedFileError(f"{self.path} is damaged: {error}", hint=_DAMAGED_HINT) from error
+            raise DamagedFileError(
+                f"{self.path} is damaged: {error}", hint=_DAMAGED_HINT
+            ) from error
         if size < self._size_seen:
             raise DamagedFileError(
                 f"{self.path} is damaged: it was cut from {self._size_seen} to {size} bytes",
@@ -110,33 +121,18 @@ class Store:
             )
         self._size_seen = size
 
-    @property
-    def is_short(self) -> bool:
-        """Whether the file ends before the last page that it should have.
-
-        A page that was never written makes a sound file look so too; `croncord.logs.check` tells.
-        """
-        info = self._environment.info()
-        return self._size_seen < (int(info["last_pgno"]) + 1) * int(self._page_bytes())
-
-    @property
-    def file_bytes(self) -> int:
-        """Bytes of the file."""
-        return self._file_size()
-
-    def _page_bytes(self) -> int:
-        return int(self._environment.stat()["psize"])
-
     def _open_tables(self, names: Sequence[str]) -> dict[str, Any]:
         try:
-            return {name: self._environment.open_db(name.encode()) for name in names}
+            return {
+                name: self._environment.open_db(name.encode(), create=not self._read_only)
+                for name in names
+            }
         except lmdb.Error:
             # Left open, it could not be opened again by this process.
             self._environment.close()
             raise
 
-    @staticmethod
-    def _map(path: Path, tables: int, map_bytes: int) -> Any:
+    def _map(self, path: Path, tables: int, map_bytes: int) -> Any:
         sizes = (map_bytes, *(size for size in _FALLBACK_MAP_BYTES if size < map_bytes))
         for size in sizes:
             try:
@@ -146,6 +142,7 @@ class Store:
                     max_dbs=tables,
                     max_readers=READERS_MAX,
                     mode=0o600,
+                    readonly=self._read_only,
                     sync=True,
                     metasync=True,
                     writemap=False,
@@ -168,7 +165,7 @@ class Store:
         try:
             with self._environment.begin(buffers=False) as transaction:
                 yield Reading(transaction, self._tables)
-        except lmdb.Error as error:
+        except (lmdb.Error, SystemError) as error:
             raise _explained(error, self.path) from error
 
     @contextmanager
@@ -178,7 +175,7 @@ class Store:
         try:
             with self._environment.begin(write=True) as transaction:
                 yield Writing(transaction, self._tables)
-        except lmdb.Error as error:
+        except (lmdb.Error, SystemError) as error:
             raise _explained(error, self.path) from error
 
     def free_dead_readers(self) -> None:
@@ -191,10 +188,11 @@ class Store:
 
 
 _BROKEN = (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError, lmdb.PanicError)
+# py-lmdb's cursor lets a broken page out as SystemError: "returned a result with an exception set".
 
 
 def _explained(error: Exception, path: Path) -> StoreError:
-    if isinstance(error, _BROKEN):
+    if isinstance(error, (*_BROKEN, SystemError)):
         return DamagedFileError(f"{path} is damaged: {error}", hint=_DAMAGED_HINT)
     if isinstance(error, lmdb.MapFullError):
         hint = "The map was opened small because address space is limited: raise `ulimit -v`."

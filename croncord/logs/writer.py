@@ -33,22 +33,27 @@ class GroupWriter(Generic[Batch]):
         collect: Callable[[], Batch | None],
         commit: Callable[[Batch], None],
         settle: Callable[[Batch], None],
+        relieve: Callable[[], Callable[[], None] | None] = lambda: None,
         retry_seconds: float = RETRY_SECONDS,
     ) -> None:
         """Take what to do: `collect` and `settle` on the loop, `commit` in the thread.
 
         `collect` returns None when nothing waits. `commit` raises StoreError to be called again
-        with the same batch; it must bear being repeated.
+        with the same batch; it must bear being repeated. While it is refused, `relieve` is asked,
+        on the loop, for what makes room on the disk; that is done in the thread, at once.
         """
         self._name = name
         self._collect = collect
         self._commit = commit
         self._settle = settle
+        self._relieve = relieve
         self._retry_seconds = retry_seconds
         self._wanted = asyncio.Event()
         self._hurry = asyncio.Event()
         self._closing = asyncio.Event()
+        self._interrupt = asyncio.Event()
         self._waiting: list[asyncio.Future[None]] = []
+        self._waiting_for_relief: list[asyncio.Future[None]] = []
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
         self._task = asyncio.create_task(self._run(), name=name)
         self.failure: StoreError | None = None
@@ -68,9 +73,21 @@ class GroupWriter(Generic[Batch]):
         self._wanted.set()
         await done
 
+    async def flush_relief(self) -> None:
+        """Return when what `relieve` gives now is on disk. Raises as `flush` does."""
+        if self._task.done():
+            await self.flush()
+        done = asyncio.get_running_loop().create_future()
+        self._waiting_for_relief.append(done)
+        self._interrupt.set()
+        self._hurry.set()
+        self._wanted.set()
+        await done
+
     async def close(self) -> None:
         """Write what waits, once more if the disk refuses, and stop the thread."""
         self._closing.set()
+        self._interrupt.set()
         self._hurry.set()
         self._wanted.set()
         try:
@@ -91,6 +108,7 @@ class GroupWriter(Generic[Batch]):
             _log.exception("%s stopped", self._name)
             self.failure = StoreError(f"{self._name} stopped: {error}", hint="Restart this node.")
             self._tell(self._waiting, self.failure)
+            self._tell(self._waiting_for_relief, self.failure)
 
     async def _gather(self) -> None:
         hurried = self._hurry.is_set()
@@ -103,6 +121,7 @@ class GroupWriter(Generic[Batch]):
         self._wanted.clear()
         self._hurry.clear()
         waiting, self._waiting = self._waiting, []
+        relieved = list(self._waiting_for_relief)
         batch = self._collect()
         if batch is not None:
             try:
@@ -112,6 +131,10 @@ class GroupWriter(Generic[Batch]):
                 raise
             self._settle(batch)
         self._tell(waiting, None)
+        self._waiting_for_relief = [
+            done for done in self._waiting_for_relief if done not in relieved
+        ]
+        self._tell(relieved, None)
 
     async def _persist(self, batch: Batch) -> None:
         loop = asyncio.get_running_loop()
@@ -124,13 +147,30 @@ class GroupWriter(Generic[Batch]):
                 if self.failure is None:
                     _log.error("%s cannot write: %s", self._name, error)
                 self.failure = error
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._closing.wait(), self._retry_seconds)
+                if not await self._make_room():
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(self._interrupt.wait(), self._retry_seconds)
             else:
                 if self.failure is not None:
                     _log.warning("%s writes again", self._name)
                 self.failure = None
                 return
+
+    async def _make_room(self) -> bool:
+        """Do what makes room; whether anything was done."""
+        if not self._closing.is_set():
+            self._interrupt.clear()
+        waiting, self._waiting_for_relief = self._waiting_for_relief, []
+        work = self._relieve()
+        if work is not None:
+            try:
+                await asyncio.get_running_loop().run_in_executor(self._thread, work)
+            except StoreError as error:
+                _log.warning("%s cannot even make room: %s", self._name, error)
+                self._waiting_for_relief = waiting + self._waiting_for_relief
+                return False
+        self._tell(waiting, None)
+        return work is not None and bool(waiting)
 
     @staticmethod
     def _tell(waiting: list[asyncio.Future[None]], error: StoreError | None) -> None:

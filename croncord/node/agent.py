@@ -21,6 +21,7 @@ from croncord.clock import Clock
 from croncord.errors import Conflict, CronCordError, NotFound
 from croncord.lifecycle import Reason, RunState
 from croncord.model import Run
+from croncord.node import window
 from croncord.node.agent_journal import AgentJournal, Note
 from croncord.node.result_desk import ResultDesk
 from croncord.node.results import result_of, sealed_log, unstarted
@@ -36,6 +37,8 @@ CLAIM_AHEAD_SECONDS: Final = 2.0
 CLAIMS: Final = 500
 """How many claims go into one proposal."""
 SUPERSEDED_GRACE_SECONDS: Final = 10
+PRESSURE_LOOK_SECONDS: Final = 1.0
+"""How soon a node that is short of something looks whether that is over."""
 
 _RETRY_SECONDS = 0.5
 _DRAIN_LOOK_SECONDS = 0.05
@@ -54,8 +57,13 @@ class Agent:
         clock: Clock,
         journal: AgentJournal,
         offset: Callable[[], int],
+        pressure: Callable[[], str] = str,
     ) -> None:
-        """`offset` tells how many milliseconds this node's clock is ahead of the leader's."""
+        """Take what it works with.
+
+        `offset` tells how many milliseconds this node's clock is ahead of the leader's, `pressure`
+        what the machine is too short of to take new runs.
+        """
         self._name = name
         self._replica = replica
         self._runner = runner
@@ -63,6 +71,8 @@ class Agent:
         self._clock = clock
         self._journal = journal
         self._offset = offset
+        self._pressure = pressure
+        self._told_pressure = ""
         self._desk = ResultDesk(
             name=name,
             replica=replica,
@@ -179,23 +189,44 @@ class Agent:
     def _claim_due(self, pending: dict[LogKey, Run]) -> None:
         now = self._leader_now()
         early = {key: (run.due_at - now).total_seconds() for key, run in pending.items()}
-        due = [key for key, seconds in early.items() if seconds <= CLAIM_AHEAD_SECONDS]
-        may_claim = self._is_caught_up and not self._is_draining
+        due = [
+            key
+            for key, run in pending.items()
+            if early[key] <= CLAIM_AHEAD_SECONDS and not self._is_too_late(run)
+        ]
+        short_of = self._short_of() if due else ""
+        may_claim = self._is_caught_up and not self._is_draining and not short_of
         if due and may_claim and self._claiming is None:
             self._claiming = self._errand(self._claim(due[:CLAIMS]))
         later = [seconds for seconds in early.values() if seconds > CLAIM_AHEAD_SECONDS]
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
-        if later:
-            self._alarm = self._errand(self._wake_in(min(later) - CLAIM_AHEAD_SECONDS))
+        waits = [min(later) - CLAIM_AHEAD_SECONDS] if later else []
+        if short_of:
+            waits.append(PRESSURE_LOOK_SECONDS)
+        if waits:
+            self._alarm = self._errand(self._wake_in(min(waits)))
+
+    def _short_of(self) -> str:
+        short_of = self._pressure()
+        if short_of != self._told_pressure:
+            self._told_pressure = short_of
+            log.warning("this node is %s", short_of or "short of nothing any more: it claims again")
+        return short_of
+
+    def _is_too_late(self, run: Run) -> bool:
+        """Whether it may not start any more; the leader will say so in its row."""
+        job = self._replica.state.job_version(run.job_id, run.job_version)
+        return job is not None and window.has_passed(run, job.spec.misfire, self._leader_now())
 
     def _is_unwanted(self, key: LogKey) -> bool:
         """Whether the process of an attempt that is not ours any more should end."""
         run = self._replica.state.run(key.run_id)
         if run is None:  # the row went to the ledger: its result may still correct it
             return False
-        is_over = not run.is_open and run.state is not RunState.LOST
+        # What was declared lost is seen through, unless somebody had asked for its end.
+        is_over = not run.is_open and (run.state is not RunState.LOST or run.kill is not None)
         return run.attempt > key.attempt or is_over
 
     async def _wake_in(self, seconds: float) -> None:

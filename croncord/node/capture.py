@@ -5,8 +5,10 @@ Imported by the shim: standard library and `croncord.frames` only.
 
 import os
 import time
+from collections.abc import Iterator
 
-from croncord.frames import END, STDERR, STDOUT, SYSTEM, encode_frame, encode_gap
+from croncord.frames import END, HEADER_BYTES, STDERR, STDOUT, SYSTEM, encode_frame, encode_gap
+from croncord.node.tail import Tail
 
 __all__ = ["STDERR", "STDOUT", "Capture"]
 
@@ -14,15 +16,18 @@ __all__ = ["STDERR", "STDOUT", "Capture"]
 class Capture:
     """Appends frames to a spool.
 
-    The first `limit_bytes` of output are kept. What comes later, and what the disk refuses, is
-    counted and marked by a gap frame where it is missing. Nothing here raises for a full disk: a
-    script must not suffer from it.
+    The first `head_bytes` of output are kept as they come. Of what follows the last `tail_bytes`
+    are kept aside and appended at the end. What lies between, and what the disk refuses, is counted
+    and marked by a gap frame where it is missing. Nothing here raises for a full disk: a script
+    must not suffer from it.
     """
 
-    def __init__(self, spool: int, limit_bytes: int) -> None:
+    def __init__(self, spool: int, head_bytes: int, tail_bytes: int = 0) -> None:
         self._spool = spool
-        self._room = limit_bytes
-        self._limit_bytes = limit_bytes
+        self._room = self._head_bytes = head_bytes
+        self._tail_bytes = tail_bytes
+        self._tail = Tail(tail_bytes)
+        self._beyond_bytes = 0
         self._started = time.monotonic()
         self._size = 0
         self._missing = 0
@@ -34,26 +39,61 @@ class Capture:
         """Whole milliseconds since the start."""
         return int((time.monotonic() - self._started) * 1000)
 
+    @property
+    def is_over_limit(self) -> bool:
+        """Whether more was written than is kept."""
+        return self._beyond_bytes > self._tail_bytes
+
     def take(self, stream: int, data: bytes) -> None:
         """Keep what was read from one of the script's pipes."""
-        kept = data[: self._room]
-        if kept and self._fill_gap() and self._write(stream, kept):
-            self._room -= len(kept)
-        else:
-            kept = b""
-        cut = len(data) - len(kept)
-        if not cut:
-            return
-        if not self._missing and self._room == 0:
-            said = f"the output limit of {self._limit_bytes} bytes is reached; the rest is dropped"
-            self._write(SYSTEM, said.encode())
-        self._missing += cut
-        self.dropped_bytes += cut
+        head, rest = data[: self._room], data[self._room :]
+        if head:
+            if self._fill_gap() and self._write(stream, head):
+                self._room -= len(head)
+            else:
+                self._miss(len(head))
+        if rest:
+            self._take_rest(stream, rest)
 
     def end(self, result: bytes) -> None:
-        """Write what is missing, then the end frame."""
+        """Write what is missing, the tail, then the end frame."""
+        for frame in self._tail_frames():
+            if not self._fill_gap() or not self._append(frame):
+                self._miss(len(frame) - HEADER_BYTES)
         self._fill_gap()
         self._write(END, result)
+
+    def _take_rest(self, stream: int, rest: bytes) -> None:
+        if not self._beyond_bytes:
+            self._write(SYSTEM, self._limit_told().encode())
+        self._beyond_bytes += len(rest)
+        if not self._tail_bytes:
+            self._miss(len(rest))
+            return
+        before = self._tail.cut_bytes
+        try:
+            self._tail.push(encode_frame(stream, rest, self.milliseconds))
+        except OSError:  # no room, or no directory any more
+            self._miss(len(rest))
+        self._miss(self._tail.cut_bytes - before)
+
+    def _limit_told(self) -> str:
+        if not self._tail_bytes:
+            return f"the output limit of {self._head_bytes} bytes is reached; the rest is dropped"
+        return (
+            f"the first {self._head_bytes} bytes of output are kept; "
+            f"the last {self._tail_bytes} of what follows are shown here when the run has ended"
+        )
+
+    def _tail_frames(self) -> Iterator[bytes]:
+        try:
+            yield from self._tail.frames()
+        except OSError:  # a disk that does not even read: the result still gets its end frame
+            return
+
+    def _miss(self, count: int) -> None:
+        self._missing += count
+        self.dropped_bytes += count
 
     def _fill_gap(self) -> bool:
         if self._missing and self._append(encode_gap(self._missing, self.milliseconds)):

@@ -24,9 +24,9 @@ class Turnstile:
 
     def __init__(self) -> None:
         self._poll = select.poll()
-        self._handlers: dict[int, Callable[[], None]] = {}
+        self._handlers: dict[int, Callable[[], object]] = {}
 
-    def add(self, descriptor: int, handler: Callable[[], None]) -> None:
+    def add(self, descriptor: int, handler: Callable[[], object]) -> None:
         """Call the handler whenever the descriptor can be read or has ended."""
         self._handlers[descriptor] = handler
         self._poll.register(descriptor, select.POLLIN)

@@ -7,6 +7,7 @@ refuses those of an older one.
 import asyncio
 import contextlib
 import logging
+from datetime import timedelta
 
 from croncord.clock import Clock
 from croncord.errors import CronCordError, NoLeader
@@ -88,6 +89,8 @@ class Dispatcher:
                 leader=self._name,
                 silent_seconds=silent,
                 offsets_ms=self._sightings.offsets_ms(),
+                pressed=self._sightings.pressed(),
+                led_since=now - timedelta(seconds=self._clock.monotonic() - self._elected_at[1]),
             ),
             self._limits,
         )

@@ -12,18 +12,19 @@ Imported by the shim: standard library only.
 """
 
 # Plain paths: this is loaded for every shim, where pathlib costs memory and buys nothing.
-# ruff: noqa: PTH123, PTH208
+# ruff: noqa: PTH110, PTH123, PTH208
 
+import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
 KILL_SECONDS: Final = 5.0
 """How long KILL is repeated before what is left is reported as surviving."""
 
-_STOP_ROUNDS = 5
+_STOP_ROUNDS = 20
 _DEAD = frozenset("ZXx")
 _POLL_SECONDS = 0.05
 
@@ -38,6 +39,11 @@ class Process(NamedTuple):
     state: str
     started: int
     """Clock ticks since boot: together with the pid it names a process for good."""
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether a signal stopped it."""
+        return self.state == "T"
 
     @property
     def is_alive(self) -> bool:
@@ -82,17 +88,39 @@ def process_table() -> dict[int, Process]:
     return {process.pid: process for process in found if process is not None}
 
 
-def descendants(table: dict[int, Process], roots: Iterable[int]) -> set[int]:
-    """Pids below the roots, without the roots."""
-    children: dict[int, list[int]] = {}
-    for process in table.values():
-        children.setdefault(process.parent, []).append(process.pid)
-    found: set[int] = set()
-    todo = list(roots)
+def below(roots: Iterable[int]) -> Iterator[Process]:
+    """Yield the living descendants of the roots, each before its own children are looked up.
+
+    So who stops a process when it is yielded gets all its children: they cannot grow any more.
+    """
+    children_of = _children_lookup()
+    todo, seen = list(roots), set(roots)
     while todo:
-        below = [pid for pid in children.get(todo.pop(), ()) if pid not in found]
-        found.update(below)
-        todo += below
+        for pid in children_of(todo.pop()):
+            process = None if pid in seen else look(pid)
+            if process is not None:
+                seen.add(pid)
+                todo.append(pid)
+                if process.is_alive:
+                    yield process
+
+
+def _children_lookup() -> Callable[[int], list[int]]:
+    """Return how to find the children of a process: as they are now, if the kernel keeps lists."""
+    if os.path.exists(f"/proc/self/task/{os.getpid()}/children"):
+        return _listed_children
+    parents: dict[int, list[int]] = {}
+    for process in process_table().values():
+        parents.setdefault(process.parent, []).append(process.pid)
+    return lambda pid: parents.get(pid, [])
+
+
+def _listed_children(pid: int) -> list[int]:
+    found: list[int] = []
+    with contextlib.suppress(OSError):  # it is gone, and its children are somebody else's now
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
+                found += [int(child) for child in file.read().split()]
     return found
 
 
@@ -112,28 +140,40 @@ def marks_of(run_id: str, attempt: int) -> frozenset[bytes]:
 
 def find_processes(
     marks: frozenset[bytes], *, roots: Iterable[int] = (), main: tuple[int, int] | None = None
-) -> list[Process]:
-    """Return the living processes of a run: below the roots, marked, or in the main's session.
+) -> Iterator[Process]:
+    """Yield the living processes of a run: below the roots, marked, or in the main's session.
 
     `main` is pid and start tick of the script's first process; its session counts only while it
     lives, because afterwards the number may belong to somebody else. The caller, its own ancestors
-    and the roots are never among the result.
+    and the roots are never among them. As in `below`, a process comes before its children.
     """
-    table = process_table()
-    found = descendants(table, roots)
-    found.update(pid for pid in table if carries(pid, marks))
-    if main is not None and main[0] in table and table[main[0]].started == main[1]:
-        found.update(p.pid for p in table.values() if main[0] in (p.session, p.group))
-    found |= descendants(table, found)
-    spared = {*roots, *_ancestors(table, os.getpid())}
-    return [table[pid] for pid in found - spared if pid in table and table[pid].is_alive]
+    seen = {*roots, *_line_of(os.getpid())}
+    for process in below(roots):
+        if process.pid not in seen:
+            seen.add(process.pid)
+            yield process
+    leader = main[0] if main is not None and is_running(*main) else 0
+    for process in process_table().values():
+        if process.pid in seen or not process.is_alive:
+            continue
+        is_in_session = leader != 0 and leader in (process.session, process.group)
+        if not is_in_session and not carries(process.pid, marks):
+            continue
+        seen.add(process.pid)
+        yield process
+        for child in below([process.pid]):
+            if child.pid not in seen:
+                seen.add(child.pid)
+                yield child
 
 
-def _ancestors(table: dict[int, Process], pid: int) -> set[int]:
-    line = set()
-    while pid in table and pid not in line:
-        line.add(pid)
-        pid = table[pid].parent
+def _line_of(pid: int) -> set[int]:
+    """Return the process and its ancestors."""
+    line: set[int] = set()
+    process = look(pid)
+    while process is not None and process.pid not in line:
+        line.add(process.pid)
+        process = look(process.parent)
     return line
 
 
@@ -153,13 +193,25 @@ def send(process: Process, signum: int) -> None:
         os.close(handle)
 
 
+def _stop_group(process: Process) -> None:
+    """Stop all of the process's group at once.
+
+    A fork that is under way when a signal goes to its group starts over and meets the signal
+    (kernel/fork.c, copy_process), so a group that forks all the time cannot slip away. A group
+    never spans sessions, and every session of a run was made by the run; the caller's is spared.
+    """
+    if process.group > 1 and process.group != os.getpgrp():
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.group, signal.SIGSTOP)
+
+
 class Ending:
     """The end of a run, in steps so that its caller can go on reading output in between.
 
     `find` returns what is alive of the run. Times are those of `time.monotonic`.
     """
 
-    def __init__(self, find: Callable[[], list[Process]], grace_seconds: float) -> None:
+    def __init__(self, find: Callable[[], Iterator[Process]], grace_seconds: float) -> None:
         self._find = find
         self._kill_at = time.monotonic() + grace_seconds
         self._give_up_at = self._kill_at + KILL_SECONDS
@@ -178,9 +230,9 @@ class Ending:
     def step(self) -> None:
         """Go on; call it again at `next_step_at` until `is_over`."""
         begun = time.monotonic()
-        left = self._find()
+        left = list(self._find())
         if left and begun >= self._kill_at:
-            self._force(left)
+            self._force()
         if not left:
             self.is_over = True
         elif begun >= self._give_up_at:
@@ -197,22 +249,24 @@ class Ending:
         # what the script's own clean-up started.
         asked: set[tuple[int, int]] = set()
         for _ in range(2):
-            for process in self._find():
+            for process in list(self._find()):
                 if (process.pid, process.started) not in asked:
                     asked.add((process.pid, process.started))
                     send(process, signal.SIGTERM)
                     send(process, signal.SIGCONT)
 
-    def _force(self, left: list[Process]) -> None:
-        # Stopped processes fork no more, so the set that is killed is whole.
+    def _force(self) -> None:
+        # Stopped processes fork no more. Each is stopped at the moment it is found, because one that
+        # forks and exits all the time would be gone after a whole look.
         stopped: dict[tuple[int, int], Process] = {}
         for _ in range(_STOP_ROUNDS):
-            fresh = {(p.pid, p.started): p for p in left if (p.pid, p.started) not in stopped}
-            if not fresh:
+            known = len(stopped)
+            for process in self._find():
+                if (process.pid, process.started) not in stopped:
+                    _stop_group(process)
+                    send(process, signal.SIGSTOP)
+                    stopped[process.pid, process.started] = process
+            if len(stopped) == known:
                 break
-            for process in fresh.values():
-                send(process, signal.SIGSTOP)
-            stopped |= fresh
-            left = self._find()
         for process in stopped.values():
             send(process, signal.SIGKILL)

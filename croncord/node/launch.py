@@ -12,8 +12,11 @@ import os
 import signal
 from typing import Any, Final, NamedTuple, NoReturn
 
+from croncord.node.constraints import constrain
+
 _STAGES: Final = {
     "session": "the script could not get a session of its own",
+    "limits": "the limits and priorities of the job cannot be set",
     "user": "the script cannot run as {user}",
     "directory": "the working directory {directory} cannot be entered",
     "script": "{user} cannot read the script at {script}",
@@ -74,12 +77,13 @@ def _become_script(order: dict[str, Any], out: int, err: int, word: int) -> NoRe
         _reset_signals()
         _place_descriptors(out, err, word)
         word = _FIRST_FREE_DESCRIPTOR
+        stage = "limits"
+        constrain(order)
         stage = "user"
         if order["uid"] is not None:
             os.setgroups(order["groups"])
             os.setgid(order["gid"])
             os.setuid(order["uid"])
-        os.umask(0o022)
         stage = "directory"
         _enter(order, word)
         stage = "script"

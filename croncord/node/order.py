@@ -3,7 +3,8 @@
 The order is JSON: `run_id`, `attempt`, `prepared_ms`, `argv`, `script` (its path), `script_sha256`,
 `environment` (all of it), `directory`, `directory_is_wanted` (false: the home directory, which may
 be missing), `user`, `uid`, `gid`, `groups` (null: no change), `timeout_seconds`,
-`kill_grace_seconds`, `log_bytes`.
+`kill_grace_seconds`, `log_bytes`, `on_limit`, `memory_bytes`, `processes`, `open_files` (null: no
+limit), `umask`, `nice`, `ionice`.
 """
 
 import json
@@ -71,6 +72,13 @@ def write_order(runs: Path, request: LaunchRequest, prepared_ms: int) -> Path:
         "timeout_seconds": request.timeout_seconds,
         "kill_grace_seconds": request.kill_grace_seconds,
         "log_bytes": request.log_bytes,
+        "on_limit": request.on_limit,
+        "memory_bytes": request.memory_bytes,
+        "processes": request.processes,
+        "open_files": request.open_files,
+        "umask": request.umask,
+        "nice": request.nice,
+        "ionice": request.ionice,
     }
     _write(draft / rundir.ORDER, json.dumps(order).encode(), 0o600)
     draft.rename(directory)

@@ -11,24 +11,32 @@ import msgspec
 from yarl import URL
 
 from croncord.clock import Clock
-from croncord.errors import NotFound, Unreachable
-from croncord.model import milliseconds
+from croncord.errors import CronCordError, NotFound, StoreError, Unreachable
+from croncord.model import Run, milliseconds
 from croncord.peer_auth import PeerSigner
-from croncord.ports import LogKey, LogStatus, Sighting, Vitals
+from croncord.ports import LogKey, LogStatus, SearchAnswer, SearchOrder, Sighting, Vitals
 
 CONNECT_SECONDS: Final = 3.0
 ANSWER_SECONDS: Final = 5.0
 """Without a byte for so long, a call has failed."""
+WORK_SECONDS: Final = 60.0
+"""Likewise for calls that make the other node read from its disk."""
 IDLE_SECONDS: Final = 20.0
 """Without a byte for so long, an output that is followed is asked for again: the network may have
 lost the connection without saying so, and a quiet script looks the same."""
 ANSWER_BYTES_MAX: Final = 1024 * 1024
 STREAM_BYTES: Final = 64 * 1024
 
+SEARCH_BYTES_MAX: Final = 8 * 1024 * 1024
+ROWS_BYTES_MAX: Final = 64 * 1024 * 1024
+
 _Answer = TypeVar("_Answer")
 
 _decode_sightings = msgspec.msgpack.Decoder(tuple[Sighting, ...]).decode
 _decode_status = msgspec.msgpack.Decoder(LogStatus).decode
+_decode_found = msgspec.msgpack.Decoder(SearchAnswer).decode
+_decode_days = msgspec.msgpack.Decoder(dict[str, tuple[int, int]]).decode
+_decode_rows = msgspec.msgpack.Decoder(tuple[Run, ...]).decode
 _decode_offset = msgspec.msgpack.Decoder(int).decode
 
 
@@ -64,11 +72,43 @@ class HttpPeers:
 
     async def log_status(self, node_http: str, key: LogKey) -> LogStatus | None:
         """Ask what another node holds. Raises Unreachable."""
+        return await self._status(node_http, f"{_path(key)}/status", ANSWER_SECONDS)
+
+    async def log_check(self, node_http: str, key: LogKey) -> LogStatus | None:
+        """Ask what another node holds, after it has read all of it. Raises Unreachable."""
+        return await self._status(node_http, f"{_path(key)}/check", WORK_SECONDS)
+
+    async def _status(self, node_http: str, path: str, seconds: float) -> LogStatus | None:
         try:
-            answer = await self._call("GET", node_http, f"{_path(key)}/status")
+            answer = await self._call("GET", node_http, path, read_seconds=seconds)
         except NotFound:
             return None
         return _decoded(_decode_status, answer, node_http)
+
+    async def log_search(self, node_http: str, order: SearchOrder) -> SearchAnswer:
+        """Have another node search its copies. Raises Unreachable."""
+        answer = await self._call(
+            "POST",
+            node_http,
+            "search",
+            body=msgspec.msgpack.encode(order),
+            read_seconds=WORK_SECONDS,
+            bytes_max=SEARCH_BYTES_MAX,
+        )
+        return _decoded(_decode_found, answer, node_http)
+
+    async def ledger_days(self, node_http: str) -> dict[str, tuple[int, int]]:
+        """Ask how many rows of each day another node has, and their checksum."""
+        answer = await self._call("GET", node_http, "ledger/days", read_seconds=WORK_SECONDS)
+        return _decoded(_decode_days, answer, node_http)
+
+    async def ledger_rows(self, node_http: str, first: str, last: str) -> tuple[Run, ...]:
+        """Ask for rows from the id `first` to below `last`, oldest first, as many as fit."""
+        query = {"first": first, "last": last}
+        answer = await self._call(
+            "GET", node_http, "ledger/rows", query=query, bytes_max=ROWS_BYTES_MAX
+        )
+        return _decoded(_decode_rows, answer, node_http)
 
     async def log_tail_offset(self, node_http: str, key: LogKey, lines: int) -> int:
         """Ask from where that many last lines follow. Raises NotFound, Unreachable."""
@@ -111,17 +151,19 @@ class HttpPeers:
         *,
         body: bytes = b"",
         query: Mapping[str, str] | None = None,
+        read_seconds: float = ANSWER_SECONDS,
+        bytes_max: int = ANSWER_BYTES_MAX,
     ) -> bytes:
-        async with self._request(method, node_http, path, body=body, query=query) as response:
+        async with self._request(
+            method, node_http, path, body=body, query=query, read_seconds=read_seconds
+        ) as response:
             parts: list[bytes] = []
             size = 0
             async for data in response.content.iter_chunked(STREAM_BYTES):
                 parts.append(data)
                 size += len(data)
-                if size > ANSWER_BYTES_MAX:
-                    raise Unreachable(
-                        f"{node_http} answers with more than {ANSWER_BYTES_MAX} bytes"
-                    )
+                if size > bytes_max:
+                    raise Unreachable(f"{node_http} answers with more than {bytes_max} bytes")
         return b"".join(parts)
 
     @asynccontextmanager
@@ -177,10 +219,12 @@ class _QuietError(Unreachable):
     """No byte came for a while."""
 
 
-async def _refusal(response: aiohttp.ClientResponse, node_http: str) -> NotFound | Unreachable:
+async def _refusal(response: aiohttp.ClientResponse, node_http: str) -> CronCordError:
     detail = (await response.content.read(1000)).decode(errors="replace")
     if response.status == 404:
         return NotFound(f"{node_http} does not have that")
+    if response.status == StoreError.status:
+        return StoreError(f"{node_http} cannot read it: {detail}", hint="Look at that node's log.")
     return Unreachable(f"{node_http} refused with {response.status}: {detail}")
 
 

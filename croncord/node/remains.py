@@ -1,14 +1,14 @@
 """What can still be known and done when the shim of a run is gone without a result.
 
-That happens when the machine was restarted, or when somebody killed the shim. The result is then
-`lost`: nothing is invented. Processes that the script left behind are ended, because nobody would
+That happens when the machine was restarted (`lost`), or when somebody killed the shim
+(`runner_killed`). The run counts as lost then: nothing is invented. Processes that the script left behind are ended, because nobody would
 watch over them any more and a new attempt may start elsewhere.
 """
 
 import asyncio
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -44,16 +44,17 @@ async def conclude(
     """
     started_ms = (rundir.read_json(str(directory), rundir.MAIN) or {}).get("started_ms")
     survivors: tuple[int, ...] = ()
+    outcome = "lost"
     if (meta or {}).get("boot") != boot_id():
         detail = "the machine was restarted while it ran"
     else:
         found, survivors = await _end(_finder(directory, key), _grace_seconds(directory))
-        detail = "the process that watched over it was killed"
+        outcome, detail = "runner_killed", "the process that watched over it was killed"
         if found:
             detail += f"; {found} processes of the script were ended"
     if killed_at is not None:
         detail = "the process that watched over it did not answer and was ended with the script"
-    result = plain_result("lost", detail, time.time_ns() // 1_000_000)
+    result = plain_result(outcome, detail, time.time_ns() // 1_000_000)
     result["started_ms"] = started_ms
     result["survivors"] = list(survivors)
     if killed_at is not None:
@@ -68,9 +69,9 @@ async def end_shim(directory: Path, shim: Process, key: LogKey, grace_seconds: i
 
 
 async def _end(
-    find: Callable[[], list[Process]], grace_seconds: float
+    find: Callable[[], Iterator[Process]], grace_seconds: float
 ) -> tuple[int, tuple[int, ...]]:
-    found = len(find())
+    found = len(list(find()))
     if not found:
         return 0, ()
     ending = Ending(find, grace_seconds)
@@ -82,7 +83,7 @@ async def _end(
 
 def _finder(
     directory: Path, key: LogKey, shim: Process | None = None
-) -> Callable[[], list[Process]]:
+) -> Callable[[], Iterator[Process]]:
     marks = marks_of(key.run_id, key.attempt)
     said = rundir.read_json(str(directory), rundir.MAIN)
     main = (said["pid"], said["started"]) if said else None

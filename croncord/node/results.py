@@ -16,8 +16,12 @@ DETAIL_CHARACTERS: Final = 1000
 _STATES: Final = {
     "timed_out": (RunState.TIMED_OUT, Reason.TIMEOUT),
     "killed": (RunState.KILLED, Reason.REQUESTED),
+    "limit_memory": (RunState.FAILED, Reason.LIMIT_MEMORY),
+    "limit_processes": (RunState.FAILED, Reason.LIMIT_PROCESSES),
+    "limit_log": (RunState.FAILED, Reason.LIMIT_LOG),
     "start_failed": (RunState.FAILED, Reason.START_FAILED),
     "lost": (RunState.LOST, Reason.NODE_RESTARTED),
+    "runner_killed": (RunState.LOST, Reason.RUNNER_KILLED),
 }
 
 
@@ -46,6 +50,7 @@ def result_of(end: ProcessEnd, *, log: LogInfo, excerpt: str, ahead: timedelta) 
         detail=end.detail[:DETAIL_CHARACTERS],
         signalled_at=None if end.signalled_at is None else end.signalled_at - ahead,
         survivors=end.survivors,
+        messages=end.messages,
     )
 
 

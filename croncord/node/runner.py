@@ -117,7 +117,7 @@ class ProcessRunner:
         launched: asyncio.Event,
         story: Coroutine[Any, Any, ProcessEnd],
     ) -> _Attempt:
-        end = asyncio.create_task(story)
+        end = asyncio.create_task(_see_through(supervision, story))
         end.add_done_callback(lambda _: supervision.close())
         attempt = self._attempts[supervision.key] = _Attempt(supervision, launched, end)
         return attempt
@@ -169,6 +169,16 @@ class ProcessRunner:
 
     def _directory(self, key: LogKey) -> Path:
         return self._runs / order.directory_name(key)
+
+
+async def _see_through(
+    supervision: Supervision, story: Coroutine[Any, Any, ProcessEnd]
+) -> ProcessEnd:
+    watch = asyncio.create_task(supervision.shim.keep_awake())
+    try:
+        return await story
+    finally:
+        watch.cancel()
 
 
 def _names(key: LogKey) -> tuple[int, str]:

@@ -7,16 +7,13 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Literal
 
 import msgspec
 
 from croncord.clock import Clock
 from croncord.errors import Conflict, NotFound
 from croncord.frames import END, STDOUT, encode_frame
-from croncord.ports import LaunchRequest, LogKey, ProcessEnd, RunLogs
-
-Outcome = Literal["exited", "timed_out", "killed", "start_failed", "lost"]
+from croncord.ports import LaunchRequest, LogKey, Outcome, ProcessEnd, RunLogs
 
 
 class Play(msgspec.Struct, frozen=True, kw_only=True):

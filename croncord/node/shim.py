@@ -16,7 +16,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final, NoReturn
 
 from croncord.node import rundir
@@ -24,11 +24,13 @@ from croncord.node.capture import STDERR, STDOUT, Capture
 from croncord.node.control import Control, Turnstile
 from croncord.node.kill import Ending, Process, boot_id, find_processes, look, marks_of
 from croncord.node.launch import Launched, LaunchError, launch
+from croncord.node.usage import Gauge, cpu_seconds
 
 DRAIN_SECONDS: Final = 2.0
 """How long output is still read after the script has ended but somebody holds its pipes open."""
 
 _PIPE_BYTES = 65_535
+_LAST_FRAMES = 17  # a pipe holds at most a mebibyte
 _NAMED_LEFTOVERS = 10
 # The result has to fit into its reserved room and into one frame.
 _NAMED_SURVIVORS = 100
@@ -84,14 +86,16 @@ class Shim:
         self._result = os.open(rundir.RESULT, os.O_CREAT | os.O_WRONLY, 0o600)
         os.posix_fallocate(self._result, 0, rundir.RESULT_BYTES)
         spool = os.open(rundir.SPOOL, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
-        self._capture = Capture(spool, order["log_bytes"])
+        tail_bytes = 0 if order["on_limit"] == "kill" else order["log_bytes"] // 2
+        self._capture = Capture(spool, order["log_bytes"] - tail_bytes, tail_bytes)
         self._turnstile = Turnstile()
         self._control = Control(
             rundir.CONTROL,  # relative: the whole path may be too long for a socket
             self._turnstile,
             functools.partial(self._begin_ending, "killed"),
         )
-        self._pipes = 0
+        self._pipes: dict[int, int] = {}
+        """The stream of each pipe that is open."""
         self._main = 0
         self._status: int | None = None
         self._started_ms = 0
@@ -104,6 +108,7 @@ class Shim:
         self._ending: Ending | None = None
         self._signalled_ms: int | None = None
         self._notes: list[str] = []
+        self._gauge = Gauge(order["memory_bytes"], order["processes"])
 
     def see_through(self, tell_ready: Callable[[], None]) -> None:
         """Start the script, stay until it has ended, write the result."""
@@ -121,6 +126,7 @@ class Shim:
         tell_ready()
         while not self._is_over():
             self._turn()
+        self._read_the_rest()
         self._write_result()
 
     def _adopt(self, launched: Launched) -> None:
@@ -136,18 +142,31 @@ class Shim:
         if launched.notes:
             self._notes.append(launched.notes)
         for pipe, stream in ((launched.stdout, STDOUT), (launched.stderr, STDERR)):
-            self._pipes += 1
-            self._turnstile.add(pipe, functools.partial(self._read, pipe, stream))
+            self._pipes[pipe] = stream
+            self._turnstile.add(pipe, functools.partial(self._read, pipe))
 
-    def _read(self, pipe: int, stream: int) -> None:
+    def _read(self, pipe: int) -> bool:
+        """Take what there is, at most a frame; returns whether there was anything."""
         data = os.read(pipe, _PIPE_BYTES)
         if data:
-            self._capture.take(stream, data)
+            self._capture.take(self._pipes[pipe], data)
             self._control.tell_news()
+            if self._capture.is_over_limit and self._order["on_limit"] == "kill":
+                self._break_limit("limit_log", self._order["kill_grace_seconds"])
         else:
             self._turnstile.remove(pipe)
             os.close(pipe)
-            self._pipes -= 1
+            del self._pipes[pipe]
+        return bool(data)
+
+    def _read_the_rest(self) -> None:
+        """Take what is in the pipes when nobody waits for more, also on a machine that stalled."""
+        for pipe in list(self._pipes):
+            os.set_blocking(pipe, False)
+            with contextlib.suppress(BlockingIOError):
+                for _ in range(_LAST_FRAMES):
+                    if not self._read(pipe):
+                        break
 
     # Time
 
@@ -155,6 +174,10 @@ class Shim:
         wake_at = self._wake_at()
         self._turnstile.turn(None if wake_at is None else wake_at - time.monotonic())
         self._reap()
+        if self._is_watching and time.monotonic() >= self._gauge.next_at:
+            broken = self._gauge.look()
+            if broken:  # no grace: meanwhile the machine would suffer from it
+                self._break_limit(broken, 0.0)
         limit_at = self._limit_at()
         if limit_at is not None and time.monotonic() >= limit_at:
             self._begin_ending("timed_out", self._order["kill_grace_seconds"])
@@ -169,7 +192,18 @@ class Shim:
             return self._ending.next_step_at
         if self._ended is not None:
             return self._ended + DRAIN_SECONDS
-        return self._limit_at()
+        limit_at = self._limit_at()
+        return self._gauge.next_at if limit_at is None else min(limit_at, self._gauge.next_at)
+
+    @property
+    def _is_watching(self) -> bool:
+        return self._ending is None and self._ended is None
+
+    def _break_limit(self, outcome: str, grace_seconds: float) -> None:
+        if self._is_watching:
+            self._begin_ending(outcome, grace_seconds)
+            if self._gauge.detail:
+                self._notes.append(self._gauge.detail)
 
     def _limit_at(self) -> float | None:
         limit = self._order["timeout_seconds"]
@@ -209,7 +243,7 @@ class Shim:
                 self._status = status
                 self._ended = time.monotonic()
 
-    def _find(self) -> list[Process]:
+    def _find(self) -> Iterator[Process]:
         return find_processes(self._marks, roots=(os.getpid(),))
 
     def _begin_ending(self, outcome: str, grace_seconds: float) -> None:
@@ -242,7 +276,7 @@ class Shim:
             "exit_code": None,
             "signal": None,
             "cpu_seconds": round(self._cpu_seconds, 3) if self._main else None,
-            "max_rss_bytes": self._max_rss_bytes if self._main else None,
+            "max_rss_bytes": self._peak_bytes() if self._main else None,
             "signalled_ms": self._signalled_ms,
             "survivors": survivors[:_NAMED_SURVIVORS],
             "detail": "; ".join(self._notes)[:_DETAIL_CHARACTERS],
@@ -256,11 +290,16 @@ class Shim:
         os.ftruncate(self._result, len(text))
         self._capture.end(text)
 
+    def _peak_bytes(self) -> int:
+        """Return the most in use: of one process as the kernel counts, of all when looked at."""
+        return max(self._max_rss_bytes, self._gauge.peak_bytes)
+
     def _note_leftovers(self) -> None:
         left = []
         if self._ending is None and self._has_children:
             left = sorted(process.pid for process in self._find())
         if left:
+            self._cpu_seconds += cpu_seconds(left)
             named = ", ".join(str(pid) for pid in left[:_NAMED_LEFTOVERS])
             self._notes.append(
                 f"{len(left)} processes it started still run and were left alone (pid {named})"

@@ -4,12 +4,16 @@ The leader records each report; its answer carries the whole table, so every nod
 vitals, at most a report old. Nothing here is replicated.
 """
 
+from collections import deque
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
 from croncord.clock import Clock
 from croncord.ports import Sighting, Vitals
+
+_SAMPLES: Final = 5
 
 
 class SightingBook:
@@ -18,17 +22,26 @@ class SightingBook:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._latest: dict[str, tuple[float, Sighting]] = {}
+        self._offsets_ms: dict[str, deque[int]] = {}
+        """The last measurements of each node that reported here."""
 
     def record(self, vitals: Vitals) -> tuple[Sighting, ...]:
-        """Take a report on the leader; returns the table for the answer."""
+        """Take a report on the leader; returns the table for the answer.
+
+        A report that was long under way, because its node or this one was stopped meanwhile, makes
+        a clock look slow. So the largest of the last few measurements counts: it was the quickest.
+        """
         offset_ms = round((vitals.at - self._clock.now()).total_seconds() * 1000)
-        sighting = Sighting(vitals=vitals, age_seconds=0.0, clock_offset_ms=offset_ms)
+        samples = self._offsets_ms.setdefault(vitals.name, deque(maxlen=_SAMPLES))
+        samples.append(offset_ms)
+        sighting = Sighting(vitals=vitals, age_seconds=0.0, clock_offset_ms=max(samples))
         self._latest[vitals.name] = (self._clock.monotonic(), sighting)
         return self.table()
 
     def adopt(self, table: Sequence[Sighting]) -> None:
         """Take over the leader's table on another node."""
         now = self._clock.monotonic()
+        self._offsets_ms.clear()
         self._latest = {
             sighting.vitals.name: (now - sighting.age_seconds, sighting) for sighting in table
         }
@@ -49,6 +62,11 @@ class SightingBook:
         now = self._clock.monotonic()
         heard = {name: heard_at for name, (heard_at, _) in self._latest.items()}
         return {name: max(0.0, now - max(since, heard.get(name, since))) for name in names}
+
+    def pressed(self) -> dict[str, str]:
+        """Nodes that take no new runs, and what they are short of."""
+        told = {name: seen.vitals.pressure for name, (_, seen) in self._latest.items()}
+        return {name: pressure for name, pressure in told.items() if pressure}
 
     def offsets_ms(self) -> dict[str, int]:
         """Each node's clock minus the leader's, in milliseconds."""

@@ -4,7 +4,16 @@ import os
 from pathlib import Path
 from typing import Final
 
-from croncord.frames import END, HEADER_BYTES, STDERR, STDOUT, SYSTEM, decode_frames, encode_frame
+from croncord.frames import (
+    END,
+    HEADER_BYTES,
+    STDERR,
+    STDOUT,
+    SYSTEM,
+    Frame,
+    decode_frames,
+    encode_frame,
+)
 from croncord.node import rundir
 
 READ_BYTES: Final = 256 * 1024
@@ -24,20 +33,24 @@ class Spool:
         self._descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
         self.result: bytes | None = None
         """Payload of the end frame, once that was read."""
+        self.frames: list[Frame] = []
+        """What the last `read` returned, decoded."""
 
     def read(self, offset: int) -> bytes:
         """Return the next whole frames, empty when there are none yet or what follows is damaged."""
         data = os.pread(self._descriptor, READ_BYTES, offset)
-        frames, consumed = decode_frames(data)
+        self.frames, _ = decode_frames(data)
         sound = 0
-        for frame in frames:
+        for count, frame in enumerate(self.frames):
             if frame.stream not in _STREAMS:  # zeros, after the machine lost power
-                return data[:sound]
+                del self.frames[count:]
+                break
             sound += frame.size
             if frame.stream == END:
                 self.result = frame.payload
-                return data[:sound]
-        return data[:consumed]
+                del self.frames[count + 1 :]
+                break
+        return data[:sound]
 
     def ends_at(self, offset: int, result: bytes) -> bool:
         """Whether the end frame with that payload lies just before the offset."""

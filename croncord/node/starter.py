@@ -8,6 +8,7 @@ from croncord.clock import Clock
 from croncord.errors import CronCordError, StoreError
 from croncord.lifecycle import Reason, RunState
 from croncord.model import Job, Run
+from croncord.node import window
 from croncord.node.agent_journal import AgentJournal, Note
 from croncord.node.attempt_environment import attempt_environment
 from croncord.node.results import unstarted
@@ -53,7 +54,7 @@ class Starter:
         job = self._replica.state.job_version(run.job_id, run.job_version)
         if job is None:
             return self._not_started(key, "the definition of its job is gone")
-        if run.kill is None and self._lateness_seconds(run) > job.spec.misfire.window_seconds:
+        if run.kill is None and window.has_passed(run, job.spec.misfire, self._leader_now()):
             detail = "it was claimed, not started in time, and is too late now"
             return self._ended(key, RunState.LOST, Reason.NODE_RESTARTED, detail)
         if run.kill is None:
@@ -65,7 +66,8 @@ class Starter:
         if run.kill is not None:
             detail = "it was ended before it started"
             return self._ended(key, RunState.KILLED, run.kill.reason, detail)
-        await self._launch(_request(run, job, self._name))
+        upstream = self._replica.state.run(run.upstream) if run.upstream else None
+        await self._launch(_request(run, job, self._name, upstream))
         return None
 
     async def _wait_until_due(self, key: LogKey) -> Run:
@@ -110,15 +112,22 @@ class Starter:
         return unstarted(key, state, reason, self._leader_now(), detail)
 
 
-def _request(run: Run, job: Job, node: str) -> LaunchRequest:
+def _request(run: Run, job: Job, node: str, upstream: Run | None) -> LaunchRequest:
     spec = job.spec
     return LaunchRequest(
         key=LogKey(run.id, run.attempt),
         script=spec.script.encode(errors="surrogateescape"),
-        environment=attempt_environment(run, job, node),
+        environment=attempt_environment(run, job, node, upstream),
         working_directory=spec.working_directory,
         user=spec.user,
         timeout_seconds=spec.timeout_seconds,
         kill_grace_seconds=spec.kill_grace_seconds,
         log_bytes=spec.limits.log_bytes,
+        on_limit=spec.limits.on_limit,
+        memory_bytes=spec.limits.memory_bytes,
+        processes=spec.limits.processes,
+        open_files=spec.limits.open_files,
+        umask=int(spec.umask, 8),
+        nice=spec.nice,
+        ionice=spec.ionice,
     )

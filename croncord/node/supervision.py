@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from croncord.errors import CronCordError
-from croncord.model import milliseconds
+from croncord.messages import MessageReader
+from croncord.model import Messages, milliseconds
 from croncord.node import remains, rundir
 from croncord.node.shim_handle import ShimHandle
 from croncord.node.spool import Spool
@@ -31,6 +32,8 @@ _POLL_SECONDS = 0.05
 _RETRY_SECONDS = 1.0
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+_NO_MESSAGES = Messages()
+
 T = TypeVar("T")
 
 
@@ -42,6 +45,7 @@ class Supervision:
         self._directory = directory
         self._logs = logs
         self._spool: Spool | None = None
+        self._messages = MessageReader()
         self.shim = ShimHandle(key, directory)
 
     def open_spool(self) -> Spool:
@@ -68,7 +72,7 @@ class Supervision:
             # Its shim went on watching; it cannot know who ended the script.
             signalled_ms = milliseconds(self.shim.forced_at)
             result |= {"outcome": "killed", "signalled_ms": signalled_ms}
-        return process_end(self.key, result, note)
+        return process_end(self.key, result, note, self._messages.end())
 
     def close(self) -> None:
         """Let go of everything."""
@@ -83,6 +87,7 @@ class Supervision:
         started_at = _instant(order.get("prepared_ms", 0))
         opening = functools.partial(self._logs.open, self.key, started_at=started_at)
         at = await self._patiently(opening)
+        await self._listen_again(spool, at)
         result = self._written_result()
         if result is None or not spool.ends_at(at, result):
             await self._copy(spool, at)
@@ -96,6 +101,7 @@ class Supervision:
             # Looked up before the reading: what a dead shim wrote is all there by then.
             is_alive = self.shim.process() is not None
             while frames := spool.read(at):
+                self._listen(spool)
                 appending = functools.partial(self._logs.append, self.key, at, frames)
                 at = await self._patiently(appending)
             if spool.result is not None:
@@ -106,6 +112,20 @@ class Supervision:
                 await link.news.wait()
             else:
                 await asyncio.sleep(_POLL_SECONDS)
+
+    async def _listen_again(self, spool: Spool, end: int) -> None:
+        """Collect the messages in what an earlier life handed over."""
+        at = 0
+        while at < end and (frames := spool.read(at)):
+            self._listen(spool)
+            at += len(frames)
+            await asyncio.sleep(0)
+        spool.result = None
+
+    def _listen(self, spool: Spool) -> None:
+        for frame in spool.frames:
+            if frame.is_output:
+                self._messages.feed(frame.stream, frame.payload)
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
         """Repeat a call that the store refuses: for ever while the script runs, then not for long."""
@@ -139,7 +159,9 @@ class Supervision:
         return None if found is None else json.dumps(found).encode()
 
 
-def process_end(key: LogKey, result: dict[str, Any], note: str = "") -> ProcessEnd:
+def process_end(
+    key: LogKey, result: dict[str, Any], note: str = "", messages: Messages = _NO_MESSAGES
+) -> ProcessEnd:
     """Read a result as a shim writes it."""
     started_ms, signalled_ms = result["started_ms"], result["signalled_ms"]
     return ProcessEnd(
@@ -153,6 +175,7 @@ def process_end(key: LogKey, result: dict[str, Any], note: str = "") -> ProcessE
         max_rss_bytes=result["max_rss_bytes"],
         signalled_at=None if signalled_ms is None else _instant(signalled_ms),
         survivors=tuple(result["survivors"]),
+        messages=messages,
         detail="; ".join(part for part in (result["detail"], note) if part),
     )
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import psutil
 
 from croncord.clock import Clock
+from croncord.node.pressure import Room, pressure
 from croncord.ports import Vitals
 
 
@@ -17,6 +18,8 @@ class VitalsProbe:
     def __init__(self, *, name: str, version: str, directory: Path, clock: Clock) -> None:
         self._name = name
         self._version = version
+        self.pressure = ""
+        """What the machine was short of when it was measured last."""
         self._directory = directory
         self._clock = clock
         self._started = clock.monotonic()
@@ -26,6 +29,16 @@ class VitalsProbe:
         """Return the vitals of now; cpu is the mean since the measurement before."""
         memory = psutil.virtual_memory()
         disk = psutil.disk_usage(str(self._directory))
+        threads, threads_total = _threads()
+        room = Room(
+            memory_bytes=memory.available,
+            memory_total_bytes=memory.total,
+            disk_bytes=disk.free,
+            disk_total_bytes=disk.total,
+            threads=threads_total - threads,
+            threads_total=threads_total,
+        )
+        self.pressure = pressure(room)
         return Vitals(
             name=self._name,
             at=self._clock.now(),
@@ -39,4 +52,12 @@ class VitalsProbe:
             applied_index=applied_index,
             uptime_seconds=self._clock.monotonic() - self._started,
             version=self._version,
+            pressure=self.pressure,
         )
+
+
+def _threads() -> tuple[int, int]:
+    """Return how many threads the machine has, and how many it can have."""
+    count = int(Path("/proc/loadavg").read_text().split()[3].partition("/")[2])
+    limits = (Path("/proc/sys/kernel") / name for name in ("pid_max", "threads-max"))
+    return count, min(int(limit.read_text()) for limit in limits)

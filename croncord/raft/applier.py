@@ -7,6 +7,7 @@ version wrote it) stops the node, because skipping it would make this node's sta
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from croncord.errors import CronCordError, OutcomeUnknown
 from croncord.raft.apply import apply
@@ -163,6 +164,15 @@ class Applier:
                         hint="Look at the present state before repeating it.",
                     )
                 )
+
+    def give_up(self) -> None:
+        """End all waiting, as if its time were up: nothing will be applied any more."""
+        waiting: list[asyncio.Future[Any]] = [*self._waiting.values()]
+        waiting += [future for _index, future in self._indexes]
+        self._waiting, self._indexes = {}, []
+        for future in waiting:
+            if not future.done():
+                future.set_exception(TimeoutError("this node has stopped"))
 
     def capture(self) -> Callable[[], Iterable[bytes]]:
         """Copy the state now (milliseconds); the result encodes the copy, on any thread."""

@@ -4,8 +4,18 @@ from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any
 
-from croncord.raft import cluster_apply, commands, jobs_apply, runs_apply
-from croncord.raft.state import ClusterState, Outcome
+from croncord.raft import (
+    backfill_apply,
+    calendars_apply,
+    cluster_apply,
+    commands,
+    jobs_apply,
+    runs_apply,
+)
+from croncord.raft.state import ClusterState, Outcome, refuse
+
+_FIRST_YEAR, _END_YEAR = 1970, 2200
+"""Schedules end there; within it no sum of instants and durations can overflow."""
 
 Handler = Callable[[ClusterState, Any], Outcome]
 
@@ -15,6 +25,8 @@ HANDLERS: MappingProxyType[type, Handler] = MappingProxyType(
         commands.PauseJob: jobs_apply.pause_job,
         commands.DeleteJob: jobs_apply.delete_job,
         commands.TriggerRun: runs_apply.trigger_run,
+        commands.Backfill: backfill_apply.backfill,
+        commands.CancelBackfill: backfill_apply.cancel_backfill,
         commands.DecideTicks: runs_apply.decide_ticks,
         commands.AssignRuns: runs_apply.assign_runs,
         commands.ConcludeRuns: runs_apply.conclude_runs,
@@ -27,6 +39,9 @@ HANDLERS: MappingProxyType[type, Handler] = MappingProxyType(
         commands.DrainNode: cluster_apply.drain_node,
         commands.RemoveNode: cluster_apply.remove_node,
         commands.PauseCluster: cluster_apply.pause_cluster,
+        commands.SetLabelLimits: cluster_apply.set_label_limits,
+        commands.PutCalendar: calendars_apply.put_calendar,
+        commands.DeleteCalendar: calendars_apply.delete_calendar,
         commands.InitCluster: cluster_apply.init_cluster,
         commands.PutToken: cluster_apply.put_token,
         commands.RevokeToken: cluster_apply.revoke_token,
@@ -44,4 +59,6 @@ def apply(state: ClusterState, command: commands.AnyCommand) -> Outcome:
     Pure and total: the same state and command give the same outcome on every node, and whatever the
     command holds, nothing is raised.
     """
+    if not _FIRST_YEAR <= command.at.year < _END_YEAR:
+        return refuse("malformed", f"the year of the command's time is {command.at.year}")
     return HANDLERS[type(command)](state, command)

@@ -3,6 +3,8 @@
 import msgspec
 
 from croncord.lifecycle import Reason, Trigger
+from croncord.model import Node, Run, run_id
+from croncord.policy import matches
 from croncord.raft.commands import (
     DrainNode,
     InitCluster,
@@ -15,10 +17,12 @@ from croncord.raft.commands import (
     RemoveNode,
     RemoveUser,
     RevokeToken,
+    SetLabelLimits,
     UseLink,
 )
-from croncord.raft.jobs_apply import skip_pending
+from croncord.raft.endings import ASKED_FOR, end_run, skip_pending
 from croncord.raft.runs_apply import outdated
+from croncord.raft.starting import new_run, skipped
 from croncord.raft.state import ClusterState, Outcome, refuse
 
 
@@ -35,13 +39,53 @@ def mark_nodes(state: ClusterState, command: MarkNodes) -> Outcome:
 
 
 def put_node(state: ClusterState, command: PutNode) -> Outcome:
-    """Add a node or renew what it says about itself; draining and its join time are kept."""
+    """Add a node or renew what it says about itself; draining and its join time are kept.
+
+    Jobs that run when a node joins get a row for a new one.
+    """
     old = state.nodes.get(command.node.name)
     node = command.node
     if old is not None:
         node = msgspec.structs.replace(node, draining=old.draining, joined_at=old.joined_at)
     state.nodes[node.name] = node
-    return Outcome(node)
+    rows = [] if old is not None else _run_on_join(state, node, command)
+    return Outcome(node, rows=tuple(rows))
+
+
+def _run_on_join(state: ClusterState, node: Node, command: PutNode) -> list[Run]:
+    rows: list[Run] = []
+    wanted = [j for j in state.jobs.values() if j.spec.target.on_join]
+    for job in sorted(wanted, key=lambda job: job.id):
+        if not matches(job.spec.target, node):
+            continue
+        row = msgspec.structs.replace(
+            new_run(
+                job,
+                command,
+                run_id=run_id(job.id, command.at, "join", node.name),
+                nominal_time=command.at,
+                trigger=Trigger.EVERY_NODE,
+            ),
+            decided_by="",
+            by=f"node:{node.name}",
+            target=node.name,
+        )
+        if job.spec.paused or state.paused:
+            reason = Reason.PAUSED if job.spec.paused else Reason.CLUSTER_PAUSED
+            rows += end_run(state, skipped(row, reason), command)
+        elif state.run(row.id) is None:
+            state.put_run(row)
+    return rows
+
+
+def set_label_limits(state: ClusterState, command: SetLabelLimits) -> Outcome:
+    """Replace all limits."""
+    if any(limit < 0 for limit in command.limits.values()):
+        return refuse("invalid", "must be 0 or more", "limits")
+    state.label_limits.clear()
+    for label in sorted(command.limits):
+        state.label_limits[label] = command.limits[label]
+    return Outcome(dict(command.limits))
 
 
 def drain_node(state: ClusterState, command: DrainNode) -> Outcome:
@@ -70,8 +114,8 @@ def pause_cluster(state: ClusterState, command: PauseCluster) -> Outcome:
     state.paused = command.paused
     if not command.paused:
         return Outcome(False)
-    waiting = [run for run in state.open_runs.values() if run.trigger != Trigger.MANUAL]
-    return Outcome(True, rows=skip_pending(state, waiting, Reason.CLUSTER_PAUSED, command))
+    waiting = [run for run in state.open_runs.values() if run.trigger not in ASKED_FOR]
+    return Outcome(True, rows=tuple(skip_pending(state, waiting, Reason.CLUSTER_PAUSED, command)))
 
 
 def init_cluster(state: ClusterState, command: InitCluster) -> Outcome:

@@ -4,12 +4,21 @@ A proposer stamps everything that is not a function of the state into the comman
 who asked (`by`), ids, the leader's term. Applying a command is then the same on every node.
 """
 
-from datetime import datetime
-
 import msgspec
 
 from croncord.lifecycle import Reason, RunState, Trigger
-from croncord.model import JobSpec, Link, LogInfo, Name, Node, Token, User
+from croncord.model import (
+    CalendarSpec,
+    Instant,
+    JobSpec,
+    Link,
+    LogInfo,
+    Messages,
+    Name,
+    Node,
+    Token,
+    User,
+)
 
 COMMAND_BYTES_MAX = 4 * 1024 * 1024
 
@@ -17,7 +26,7 @@ COMMAND_BYTES_MAX = 4 * 1024 * 1024
 class Command(msgspec.Struct, frozen=True, kw_only=True, tag=True, forbid_unknown_fields=True):
     """Base of all commands."""
 
-    at: datetime
+    at: Instant
     """When the proposer decided this, by the leader's clock as well as it knows."""
     by: str = ""
     """Who asked: `user:ada`, `token:deploy`, `node:n1`, or empty for the cluster itself."""
@@ -31,7 +40,7 @@ class PutJob(Command, frozen=True, kw_only=True):
 
     job_id: str
     spec: JobSpec
-    next_due: datetime | None
+    next_due: Instant | None
     expect_version: int | None = None
 
 
@@ -58,14 +67,33 @@ class TriggerRun(Command, frozen=True, kw_only=True):
     environment: dict[str, str] = {}
     node: str = ""
     idempotency_key: str = ""
+    fire_dependents: bool = True
+
+
+class Backfill(Command, frozen=True, kw_only=True):
+    """Ask for runs of ticks that lie in the past. The same id twice makes them once."""
+
+    job_id: str
+    backfill_id: str
+    ticks: tuple[Instant, ...]
+    max_parallel: int = 1
+    fire_dependents: bool = False
+
+
+class CancelBackfill(Command, frozen=True, kw_only=True):
+    """End what waits of a backfill, with `kill` also what runs."""
+
+    job_id: str
+    backfill_id: str
+    kill: bool = False
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What becomes of one tick on one target."""
 
     run_id: str
-    nominal_time: datetime
-    due_at: datetime
+    nominal_time: Instant
+    due_at: Instant
     trigger: Trigger
     state: RunState
     """Pending, skipped or missed."""
@@ -75,6 +103,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     target: str = ""
     shard_index: int = 0
     shard_count: int = 1
+    detail: str = ""
+    """What the leader saw that made it decide so."""
 
 
 class JobDecisions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -85,8 +115,8 @@ class JobDecisions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     job_id: str
     job_version: int
-    due: datetime
-    next_due: datetime | None
+    due: Instant
+    next_due: Instant | None
     decisions: tuple[Decision, ...]
 
 
@@ -125,6 +155,7 @@ class Conclusion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     state: RunState
     """Skipped, missed or lost."""
     reason: Reason
+    detail: str = ""
 
 
 class ConcludeRuns(LeaderCommand, frozen=True, kw_only=True):
@@ -162,8 +193,8 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     state: RunState
     """Succeeded, failed, timed out, killed, or lost when the node cannot tell."""
     reason: Reason | None = None
-    started_at: datetime | None = None
-    finished_at: datetime
+    started_at: Instant | None = None
+    finished_at: Instant
     exit_code: int | None = None
     signal: int | None = None
     cpu_seconds: float | None = None
@@ -171,8 +202,9 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     log: LogInfo = LogInfo()
     excerpt: str = ""
     detail: str = ""
-    signalled_at: datetime | None = None
+    signalled_at: Instant | None = None
     survivors: tuple[int, ...] = ()
+    messages: Messages = Messages()
 
 
 class FinishRuns(Command, frozen=True, kw_only=True):
@@ -196,7 +228,7 @@ class ReportKill(Command, frozen=True, kw_only=True):
     node: str
     run_id: str
     attempt: int
-    signalled_at: datetime
+    signalled_at: Instant
 
 
 class PutNode(Command, frozen=True, kw_only=True):
@@ -222,6 +254,24 @@ class PauseCluster(Command, frozen=True, kw_only=True):
     """Stop or resume all launching; due ticks are skipped as cluster_paused."""
 
     paused: bool
+
+
+class SetLabelLimits(Command, frozen=True, kw_only=True):
+    """Replace the limits on runs per label: `gpu=a100` to how many at once on all such nodes."""
+
+    limits: dict[str, int]
+
+
+class PutCalendar(Command, frozen=True, kw_only=True):
+    """Create a calendar, or replace it; ticks that are decided stay as they are."""
+
+    calendar: CalendarSpec
+
+
+class DeleteCalendar(Command, frozen=True, kw_only=True):
+    """Remove a calendar; refused while a job names it."""
+
+    name: Name
 
 
 class InitCluster(Command, frozen=True, kw_only=True):
@@ -273,6 +323,8 @@ AnyCommand = (
     | PauseJob
     | DeleteJob
     | TriggerRun
+    | Backfill
+    | CancelBackfill
     | DecideTicks
     | AssignRuns
     | ConcludeRuns
@@ -285,6 +337,9 @@ AnyCommand = (
     | DrainNode
     | RemoveNode
     | PauseCluster
+    | SetLabelLimits
+    | PutCalendar
+    | DeleteCalendar
     | InitCluster
     | PutToken
     | RevokeToken

@@ -108,7 +108,10 @@ class EngineThread:
         self._woken = False
         self._wake_read, self._wake_write = -1, -1
         self._quiet_index = 0
+        self._topology = -1
         self.restored_index = 0
+        self.recovered_index = 0
+        """Everything up to here was agreed before this start; it is applied without any leader."""
         self._snapshot_asked_at = 0.0
         self._known = _Known("follower", None, 0, 0, 0.0, False, tuple(sorted(members)), (name,))
         self._engine: Engine | None = None
@@ -128,7 +131,11 @@ class EngineThread:
         self._drain, self._notify, self._fail = drain, notify, fail
         self._give_snapshot, self._compare = give_snapshot, compare
         self._members[self._name] = self._transport.bind()
-        await asyncio.to_thread(self._open)
+        try:
+            await asyncio.to_thread(self._open)
+        except BaseException:
+            self._transport.destroy()
+            raise
         self._thread = threading.Thread(target=self._run, name=f"raft-{self._name}", daemon=True)
         self._thread.start()
 
@@ -165,6 +172,7 @@ class EngineThread:
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
         self._transport.poller.subscribe(self._wake_read, self._on_wake, EVENTS.READ)
+        self.recovered_index = engine.commit_index
         self._engine = engine
 
     def _run(self) -> None:
@@ -304,6 +312,8 @@ class EngineThread:
     def status(self, applied_index: int) -> ReplicaStatus:
         """Return what is known."""
         known = self._known
+        if not self.is_running:
+            known = msgspec.structs.replace(known, role="follower", leader=None, has_quorum=False)
         age = 0.0
         if known.role != "leader":
             age = max(self._engine.now() - known.contact_at, 0.0) if self._engine else 0.0
@@ -363,8 +373,16 @@ class EngineThread:
         engine = self._engine
         if engine is None:
             return
+        before = self._known
+        members, reachable = before.members, before.reachable
+        if engine.topology != self._topology:
+            self._topology = engine.topology
+            members = tuple(engine.members())
+            reachable = tuple(
+                sorted({self._name} | {n.id for n in engine.peers & engine.connected})
+            )
         role = {LEADER: "leader", CANDIDATE: "candidate"}.get(engine.role, "follower")
-        if self._name not in engine.members():
+        if self._name not in members:
             role = "observer"
         known = _Known(
             role,
@@ -373,10 +391,10 @@ class EngineThread:
             engine.commit_index,
             engine.last_contact,
             role == "leader" and engine.hears_majority(),
-            tuple(engine.members()),
-            tuple(sorted({self._name} | {n.id for n in engine.peers & engine.connected})),
+            members,
+            reachable,
         )
-        before, self._known = self._known, known
+        self._known = known
         if engine.applied_index != self._quiet_index:
             self._quiet_index = engine.applied_index
             if not self._drain_scheduled:

@@ -76,8 +76,10 @@ def decode_image(parts: Iterable[bytes]) -> Restored:
     if head.version != IMAGE_VERSION:
         raise ValueError(f"snapshot version {head.version} is not known; upgrade this node")
     state = ClusterState()
-    for name, decoder in _field_decoders.items():
-        setattr(state, name, decoder.decode(head.fields[name]))
+    for name, encoded in head.fields.items():
+        if name not in _field_decoders:
+            raise ValueError(f"a field {name} that this version does not know; upgrade")
+        setattr(state, name, _field_decoders[name].decode(encoded))
     tables = state.tables()
     # A million new objects would set off full collections that stop every thread for seconds.
     collects = gc.isenabled()

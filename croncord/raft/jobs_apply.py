@@ -2,9 +2,11 @@
 
 import msgspec
 
-from croncord.lifecycle import Reason, RunState, Trigger
-from croncord.model import Job, JobSpec, Kill, Run
-from croncord.raft.commands import Command, DeleteJob, PauseJob, PutJob
+from croncord.lifecycle import Reason
+from croncord.model import Job, JobSpec, Kill
+from croncord.raft.commands import DeleteJob, PauseJob, PutJob
+from croncord.raft.dependents import circle
+from croncord.raft.endings import set_paused, skip_pending, skip_when_paused
 from croncord.raft.state import ClusterState, Outcome, refuse
 
 TIMING_FIELDS = ("schedule", "timezone", "dst", "start_at", "end_at")
@@ -13,9 +15,9 @@ TIMING_FIELDS = ("schedule", "timezone", "dst", "start_at", "end_at")
 def put_job(state: ClusterState, command: PutJob) -> Outcome:
     """Create or replace. Timing may not change while a tick that was due is undecided."""
     old = state.jobs.get(command.job_id)
-    taken = state.job_named(command.spec.name)
-    if taken is not None and taken.id != command.job_id:
-        return refuse("conflict", f"a job named {command.spec.name!r} exists already", "name")
+    retimed = old is None or timing(old.spec) != timing(command.spec)
+    if refusal := _refused_names(state, command, old):
+        return refusal
     if command.expect_version is not None:
         version = old.version if old else 0
         if version != command.expect_version:
@@ -23,9 +25,8 @@ def put_job(state: ClusterState, command: PutJob) -> Outcome:
                 "version",
                 f"the job is at version {version}, the change was made to {command.expect_version}",
             )
-    retimed = old is None or timing(old.spec) != timing(command.spec)
-    if old is not None and retimed and old.next_due is not None and old.next_due <= command.at:
-        return refuse("behind", "ticks that were due are still being decided; try again")
+    if old is not None and retimed and _is_behind(old, command):
+        return refuse("behind", "ticks of this moment are still being decided; try again")
     job = Job(
         id=command.job_id,
         version=old.version + 1 if old else 1,
@@ -35,10 +36,50 @@ def put_job(state: ClusterState, command: PutJob) -> Outcome:
         updated_by=command.by,
         anchor=command.at if old is None or retimed else old.anchor,
         next_due=command.next_due if old is None or retimed else old.next_due,
+        decided_until=old.decided_until if old else None,
+        failures=old.failures if old else 0,
+        paused_at=old.paused_at if old else None,
+        paused_by=old.paused_by if old else "",
     )
+    if job.spec.paused != (old is not None and old.spec.paused):
+        job = set_paused(job, command, paused=job.spec.paused, by=command.by)
     state.put_job(job)
     state.put_version(job)
-    return Outcome(job, rows=_skip_when_paused(state, job, command))
+    return Outcome(job, rows=tuple(skip_when_paused(state, job, command)))
+
+
+def _is_behind(old: Job, command: PutJob) -> bool:
+    """Whether a due tick is undecided, or one decided ahead of its time would be due once more."""
+    if old.next_due is not None and old.next_due <= command.at:
+        return True
+    decided, due = old.decided_until, command.next_due
+    return decided is not None and due is not None and due <= decided
+
+
+def _refused_names(state: ClusterState, command: PutJob, old: Job | None) -> Outcome | None:
+    """Refuse a name that is taken or that others hold on to, and names of what is not there."""
+    spec = command.spec
+    taken = state.job_named(spec.name)
+    if taken is not None and taken.id != command.job_id:
+        return refuse("conflict", f"a job named {spec.name!r} exists already", "name")
+    if unknown := next((name for name in spec.calendars if name not in state.calendars), None):
+        return refuse("invalid", f"no calendar is named {unknown!r}", "calendars")
+    if found := circle(state, command.job_id, spec):
+        return refuse(
+            "invalid", f"jobs would wait for each other: {' after '.join(found)}", "after"
+        )
+    if old is not None and old.name != spec.name and (names := _users(state, old)):
+        return refuse("conflict", f"{names} after {old.name!r}; change them before its name")
+    return None
+
+
+def _users(state: ClusterState, job: Job) -> str:
+    """Return who runs after the job, as the beginning of a sentence; empty if nobody does."""
+    names = sorted(user.name for user in state.jobs_after(job.name))
+    if not names:
+        return ""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"{', '.join(names[:3])}{more} {'runs' if len(names) == 1 else 'run'}"
 
 
 def timing(spec: JobSpec) -> tuple[object, ...]:
@@ -52,17 +93,9 @@ def pause_job(state: ClusterState, command: PauseJob) -> Outcome:
     if job is None:
         return refuse("not_found", "no such job")
     if job.spec.paused != command.paused:
-        spec = msgspec.structs.replace(job.spec, paused=command.paused)
-        job = msgspec.structs.replace(job, spec=spec, updated_at=command.at, updated_by=command.by)
+        job = set_paused(job, command, paused=command.paused, by=command.by)
         state.put_job(job)
-    return Outcome(job, rows=_skip_when_paused(state, job, command))
-
-
-def _skip_when_paused(state: ClusterState, job: Job, command: Command) -> tuple[Run, ...]:
-    if not job.spec.paused:
-        return ()
-    waiting = [run for run in state.runs_of_job(job.id) if run.trigger != Trigger.MANUAL]
-    return skip_pending(state, waiting, Reason.PAUSED, command)
+    return Outcome(job, rows=tuple(skip_when_paused(state, job, command)))
 
 
 def delete_job(state: ClusterState, command: DeleteJob) -> Outcome:
@@ -72,6 +105,8 @@ def delete_job(state: ClusterState, command: DeleteJob) -> Outcome:
         return refuse("not_found", "no such job")
     if command.expect_version is not None and job.version != command.expect_version:
         return refuse("version", f"the job is at version {job.version}")
+    if names := _users(state, job):
+        return refuse("conflict", f"{names} after {job.name!r}; change or delete them first")
     if job.next_due is not None and job.next_due <= command.at:
         return refuse("behind", "ticks that were due are still being decided; try again")
     rows = skip_pending(state, state.runs_of_job(job.id), Reason.DELETED, command)
@@ -86,19 +121,4 @@ def delete_job(state: ClusterState, command: DeleteJob) -> Outcome:
                 )
                 state.put_run(msgspec.structs.replace(run, kill=kill))
     state.remove_job(job)
-    return Outcome(job, rows=rows)
-
-
-def skip_pending(
-    state: ClusterState, runs: list[Run], reason: Reason, command: Command
-) -> tuple[Run, ...]:
-    """Close as skipped those of the runs that no node has claimed."""
-    rows = []
-    for run in runs:
-        if run.state is RunState.PENDING:
-            row = msgspec.structs.replace(
-                run, state=RunState.SKIPPED, reason=reason, finished_at=command.at
-            )
-            state.close_run(row)
-            rows.append(row)
-    return tuple(rows)
+    return Outcome(job, rows=tuple(rows))

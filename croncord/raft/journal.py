@@ -46,6 +46,15 @@ def _packed_meta(term: int, commit: int, founded: bool, identity: int, vote: byt
     return head + _CRC.pack(zlib.crc32(vote, zlib.crc32(head))) + vote
 
 
+def publish_directory(directory: Path) -> None:
+    """Make the names in a directory durable."""
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 class LmdbJournal(EntryLog):
     """The log in a directory.
 
@@ -60,12 +69,14 @@ class LmdbJournal(EntryLog):
         self._meta_dirty = False
         directory.mkdir(parents=True, exist_ok=True)
         self._lock = self._lock_directory()
+        publish_directory(directory.parent)
         try:
             self._env = lmdb.open(
                 str(directory), map_size=map_bytes, max_dbs=2, readahead=False, max_readers=4
             )
             self._entries_db = self._env.open_db(b"entries")
             self._meta_db = self._env.open_db(b"meta")
+            publish_directory(directory)
             self._load()
         except lmdb.Error as error:
             os.close(self._lock)
@@ -200,6 +211,7 @@ class LmdbJournal(EntryLog):
     def close(self) -> None:
         """Sync what is buffered and release the directory."""
         if self._failure is None:
+            self.dirty = self.dirty or self._meta_dirty  # the commit index spares the next start
             self.sync()
         self._env.close()
         os.close(self._lock)

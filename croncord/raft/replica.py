@@ -103,7 +103,7 @@ class RaftReplica:
         return self._engine.status(self._applier.applied_index)
 
     async def start(self) -> None:
-        """Open the journal, restore the state, begin to take part.
+        """Open the journal, restore the state as it was agreed before, begin to take part.
 
         Raises StoreError when the disk is damaged, ConfigError when the address is taken.
         """
@@ -111,10 +111,12 @@ class RaftReplica:
             self._drain, self._notify, self._fail, self.take_snapshot, self._compare_digest
         )
         self._snapshot_index = self._engine.restored_index
+        await self._applier.reach(self._engine.recovered_index)
 
     async def stop(self) -> None:
         """Stop taking part; the journal is durable when this returns."""
         await self._engine.stop()
+        self._applier.give_up()
 
     async def propose(
         self,
@@ -279,6 +281,7 @@ class RaftReplica:
         self._failure = error
         _log.critical("this node stops taking part: %s %s", error.message, error.hint)
         self._engine.halt()
+        self._applier.give_up()
         if self._on_failure is not None:
             self._on_failure(error)
 

@@ -5,12 +5,13 @@ from typing import TypeVar
 
 import msgspec
 
-from croncord.lifecycle import RunEvent, RunState, Trigger, move
-from croncord.model import Attempt, Job, Kill, Run, script_sha256
+from croncord.lifecycle import Reason, RunEvent, RunState, Trigger, move
+from croncord.model import Attempt, Job, Kill, Messages, Run, script_sha256
 from croncord.policy import retry_delay_seconds
 from croncord.raft.commands import (
     AssignRuns,
     ClaimRuns,
+    Command,
     ConcludeRuns,
     DecideTicks,
     Decision,
@@ -22,6 +23,8 @@ from croncord.raft.commands import (
     RunResult,
     TriggerRun,
 )
+from croncord.raft.endings import end_run, skip_pending
+from croncord.raft.starting import for_each_node, new_run
 from croncord.raft.state import ClusterState, Outcome, refuse
 
 _END_EVENTS = {
@@ -36,7 +39,15 @@ _END_EVENTS = {
 _DECIDED_STATES = frozenset({RunState.PENDING, RunState.SKIPPED, RunState.MISSED})
 _DECLARED_STATES = frozenset({RunState.SKIPPED, RunState.MISSED, RunState.LOST})
 _REPORTED_STATES = frozenset(_END_EVENTS) - {RunState.SKIPPED, RunState.MISSED}
+_UNTOLD = {
+    RunState.TIMED_OUT: Reason.TIMEOUT,
+    RunState.KILLED: Reason.REQUESTED,
+    RunState.LOST: Reason.NODE_RESTARTED,
+}
+"""What a state means when the node that reports it gives no reason."""
 _RETRIED_STATES = frozenset({RunState.FAILED, RunState.TIMED_OUT})
+
+_DAY = timedelta(days=1)
 
 C = TypeVar("C", bound=LeaderCommand)
 
@@ -61,16 +72,32 @@ def decide_ticks(state: ClusterState, command: DecideTicks) -> Outcome:
             continue
         if not _is_well_formed(batch):
             continue
-        state.put_job(msgspec.structs.replace(job, next_due=batch.next_due))
+        newest = max((made.nominal_time for made in batch.decisions), default=batch.due)
+        state.put_job(
+            msgspec.structs.replace(
+                job,
+                next_due=batch.next_due,
+                decided_until=max(newest, job.decided_until or newest),
+            )
+        )
         for decision in batch.decisions:
+            if state.has_row(job.id, decision.run_id):
+                continue
             row = _decided_row(state, job, decision, command)
-            if row.is_open:
+            if row.is_open and _is_overtaken(state, job):
+                reason = Reason.PAUSED if job.spec.paused else Reason.CLUSTER_PAUSED
+                rows += skip_pending(state, [row], reason, command)
+            elif row.is_open:
                 state.put_run(row)
             else:
-                state.close_run(row)
-                rows.append(row)
+                rows += end_run(state, row, command)
         decided.append(job.id)
     return Outcome(tuple(decided), rows=tuple(rows))
+
+
+def _is_overtaken(state: ClusterState, job: Job) -> bool:
+    """Whether a pause was agreed after the leader decided and before its decision was."""
+    return state.paused or job.spec.paused
 
 
 def _is_well_formed(batch: JobDecisions) -> bool:
@@ -83,7 +110,11 @@ def _is_well_formed(batch: JobDecisions) -> bool:
 
 def _decided_row(state: ClusterState, job: Job, decision: Decision, command: DecideTicks) -> Run:
     pending = decision.state is RunState.PENDING
+    reason, detail, locks = decision.reason, decision.detail, job.spec.locks
     assigned = pending and decision.node is not None
+    if assigned and (blocker := state.lock_blocker(decision.run_id, locks)):
+        # Another leader's decision came between: the run waits, whatever this one saw.
+        assigned, reason, detail = False, Reason.LOCK_HELD, blocker
     if assigned:
         state.fence += 1
     return Run(
@@ -96,21 +127,32 @@ def _decided_row(state: ClusterState, job: Job, decision: Decision, command: Dec
         due_at=decision.due_at,
         trigger=decision.trigger,
         state=decision.state,
-        reason=decision.reason,
+        reason=reason,
+        locks=locks,
         target=decision.target,
         shard_index=decision.shard_index,
         shard_count=decision.shard_count,
-        node=decision.node if pending else None,
+        node=decision.node if assigned else None,
         replicas=decision.replicas if assigned else (),
         fence=state.fence if assigned else 0,
         decided_at=command.at,
+        decided_by=command.by,
+        decided_term=command.term,
         assigned_at=command.at if assigned else None,
+        assigned_by=command.by if assigned else "",
+        assigned_term=command.term if assigned else 0,
         finished_at=None if pending else command.at,
+        ended_by="" if pending else command.by,
+        ended_term=0 if pending else command.term,
+        detail=detail,
     )
 
 
 def trigger_run(state: ClusterState, command: TriggerRun) -> Outcome:
-    """Create a pending run for the planner to place; a known idempotency key gives its first run."""
+    """Create a pending run for the planner to place, one per node for an every-node job.
+
+    The value is the first of them; a known idempotency key gives its first run.
+    """
     job = state.jobs.get(command.job_id)
     if job is None:
         return refuse("not_found", "no such job")
@@ -119,25 +161,23 @@ def trigger_run(state: ClusterState, command: TriggerRun) -> Outcome:
     known = state.run(run_id)
     if known is not None or run_id != command.run_id:
         return Outcome(known or run_id)
-    run = Run(
-        id=run_id,
-        job_id=job.id,
-        job=job.name,
-        job_version=job.version,
-        script_sha256=script_sha256(job.spec.script),
-        nominal_time=command.at,
-        due_at=command.at,
-        trigger=Trigger.MANUAL,
-        state=RunState.PENDING,
+    run = msgspec.structs.replace(
+        new_run(job, command, run_id=run_id, nominal_time=command.at, trigger=Trigger.MANUAL),
         by=command.by,
         environment=command.environment,
         target=command.node,
-        decided_at=command.at,
+        fire_dependents=command.fire_dependents,
     )
-    state.put_run(run)
+    rows: list[Run] = []
+    runs = for_each_node(state, job, run)
+    for each in runs:
+        if each.is_open:
+            state.put_run(each)
+        else:
+            rows += end_run(state, each, command)
     if command.idempotency_key:
         state.remember_key(key, run_id)
-    return Outcome(run)
+    return Outcome(runs[0], rows=tuple(rows))
 
 
 def assign_runs(state: ClusterState, command: AssignRuns) -> Outcome:
@@ -149,6 +189,8 @@ def assign_runs(state: ClusterState, command: AssignRuns) -> Outcome:
         run = state.open_runs.get(assignment.run_id)
         if run is None or run.attempt != assignment.attempt or run.state is not RunState.PENDING:
             continue
+        if state.lock_blocker(run.id, run.locks):
+            continue
         state.fence += 1
         state.put_run(
             msgspec.structs.replace(
@@ -156,8 +198,11 @@ def assign_runs(state: ClusterState, command: AssignRuns) -> Outcome:
                 node=assignment.node,
                 replicas=assignment.replicas,
                 assigned_at=command.at,
+                assigned_by=command.by,
+                assigned_term=command.term,
                 fence=state.fence,
                 reason=None,
+                detail="",
             )
         )
         assigned.append(run.id)
@@ -192,12 +237,14 @@ def finish_runs(state: ClusterState, command: FinishRuns) -> Outcome:
         state_after = move(run.state, _END_EVENTS[result.state])
         if state_after is None:
             continue
-        rows += _end(state, _with_result(run, result, state_after), result.finished_at)
+        ended = _with_result(run, result, state_after, command.by or f"node:{command.node}")
+        clock_is_sane = abs(result.finished_at - command.at) < _DAY
+        rows += _end(state, ended, result.finished_at if clock_is_sane else command.at, command)
         finished.append(run.id)
     return Outcome(tuple(finished), rows=tuple(rows))
 
 
-def _with_result(run: Run, result: RunResult, state_after: RunState) -> Run:
+def _with_result(run: Run, result: RunResult, state_after: RunState, by: str) -> Run:
     kill = run.kill
     if kill is not None:
         kill = msgspec.structs.replace(
@@ -210,7 +257,9 @@ def _with_result(run: Run, result: RunResult, state_after: RunState) -> Run:
     return msgspec.structs.replace(
         run,
         state=state_after,
-        reason=reason,
+        reason=reason or _UNTOLD.get(state_after),
+        ended_by=by,
+        ended_term=0,
         started_at=result.started_at,
         finished_at=result.finished_at,
         exit_code=result.exit_code,
@@ -219,6 +268,7 @@ def _with_result(run: Run, result: RunResult, state_after: RunState) -> Run:
         max_rss_bytes=result.max_rss_bytes,
         log=result.log,
         excerpt=result.excerpt,
+        messages=result.messages,
         detail=result.detail,
         kill=kill,
     )
@@ -240,19 +290,24 @@ def conclude_runs(state: ClusterState, command: ConcludeRuns) -> Outcome:
         if state_after is None:
             continue
         ended = msgspec.structs.replace(
-            run, state=state_after, reason=conclusion.reason, finished_at=command.at
+            run,
+            state=state_after,
+            reason=conclusion.reason,
+            finished_at=command.at,
+            ended_by=command.by,
+            ended_term=command.term,
+            detail=conclusion.detail,
         )
-        rows += _end(state, ended, command.at)
+        rows += _end(state, ended, command.at, command)
         concluded.append(run.id)
     return Outcome(tuple(concluded), rows=tuple(rows))
 
 
-def _end(state: ClusterState, run: Run, at: datetime) -> list[Run]:
+def _end(state: ClusterState, run: Run, at: datetime, command: Command) -> list[Run]:
     """Close the run, or open its next attempt when its job's policy grants one."""
     delay_seconds = _next_attempt_in(state, run)
     if delay_seconds is None:
-        state.close_run(run)
-        return [run]
+        return end_run(state, run, command)
     ended = Attempt(
         number=run.attempt,
         node=run.node or "",
@@ -276,12 +331,17 @@ def _end(state: ClusterState, run: Run, at: datetime) -> list[Run]:
         attempts=(*run.attempts, ended),
         due_at=at + timedelta(seconds=delay_seconds),
         assigned_at=None,
+        assigned_by="",
+        assigned_term=0,
         claimed_at=None,
         started_at=None,
         finished_at=None,
+        ended_by="",
+        ended_term=0,
         exit_code=None,
         signal=None,
         excerpt="",
+        messages=Messages(),
         detail="",
     )
     state.lost.pop(run.id, None)
@@ -326,10 +386,10 @@ def request_kill(state: ClusterState, command: RequestKill) -> Outcome:
             state=RunState.KILLED,
             reason=command.reason,
             finished_at=command.at,
+            ended_by=command.by,
             kill=kill,
         )
-        state.close_run(row)
-        return Outcome(row, rows=(row,))
+        return Outcome(row, rows=tuple(end_run(state, row, command)))
     run = msgspec.structs.replace(run, kill=kill)
     state.put_run(run)
     return Outcome(run)

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from croncord.model import Job, Link, Node, Run, Token, User
+from croncord.model import Calendar, Job, Link, Node, Run, Token, User
 from croncord.raft.state import ClusterState
 
 _VERSION = b"\x01"
@@ -32,6 +32,8 @@ class StateCopy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     users: dict[str, User]
     links: dict[str, Link]
     keys: dict[str, str]
+    calendars: dict[str, Calendar] = {}
+    label_limits: dict[str, int] = {}
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -20,6 +20,7 @@ from typing import Any, BinaryIO, Final
 import msgspec
 
 from croncord.errors import StoreError
+from croncord.raft.journal import publish_directory
 from croncord.raft.snapshotport import SnapshotMeta
 
 _log = logging.getLogger(__name__)
@@ -59,11 +60,7 @@ def _parts(meta: SnapshotMeta, state: Iterable[bytes]) -> Iterator[bytes]:
 def publish(aside: Path, path: Path) -> None:
     """Put a finished, synced file in its place, durably."""
     aside.replace(path)
-    handle = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    publish_directory(path.parent)
 
 
 def check_snapshot(path: Path) -> tuple[SnapshotMeta, bytes]:

@@ -6,12 +6,15 @@ together and knows no command; what commands mean is in `jobs_apply`, `runs_appl
 
 import hashlib
 import heapq
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
-from croncord.model import Job, Link, Node, Run, Token, User
+from croncord.locks import has_room, name_and_places
+from croncord.model import Calendar, Job, Link, Node, Run, Token, User
 from croncord.raft.table import Table
 
 VERSIONS_KEPT = 20
@@ -67,11 +70,18 @@ class ClusterState:
         self.links: Table[Link] = Table()
         self.keys: Table[str] = Table()
         """Idempotency keys of manual runs to run ids, oldest first."""
+        self.calendars: Table[Calendar] = Table()
+        self.label_limits: Table[int] = Table()
+        """Labels as `key=value` to how many runs all nodes with them may have at once."""
         self._names: dict[str, str] = {}
+        self._after: dict[str, set[str]] = {}
+        """Names of jobs to the ids of those that run after them."""
         self._due: list[tuple[datetime, str]] = []
         self._by_job: dict[str, dict[str, Run]] = {}
         self._by_node: dict[str, dict[str, Run]] = {}
         self._queued: dict[str, Run] = {}
+        self._held: dict[str, dict[str, int]] = {}
+        """Lock names to the runs that hold them, with the places these name."""
 
     def digest(self) -> str:
         """Hash of everything agreed: equal on nodes that applied the same commands."""
@@ -90,6 +100,32 @@ class ClusterState:
         """Return the job of that name."""
         job_id = self._names.get(name)
         return None if job_id is None else self.jobs[job_id]
+
+    def calendars_of(self, job: Job) -> list[Calendar]:
+        """Return the calendars that a job names."""
+        found = (self.calendars.get(name) for name in job.spec.calendars)
+        return [calendar for calendar in found if calendar is not None]
+
+    def jobs_after(self, name: str) -> list[Job]:
+        """Return the jobs that run after the one of that name, in the order of their ids."""
+        return [self.jobs[job_id] for job_id in sorted(self._after.get(name, ()))]
+
+    def lock_blocker(
+        self,
+        run_id: str,
+        locks: Sequence[str],
+        granted: Mapping[str, Mapping[str, int]] = MappingProxyType({}),
+    ) -> str:
+        """Return what keeps a run from holding its locks, as a sentence; empty if nothing does.
+
+        `granted` are holders that are not in the state yet.
+        """
+        for name, places in map(name_and_places, locks):
+            holders = {**self._held.get(name, {}), **granted.get(name, {})}
+            holders.pop(run_id, None)
+            if not has_room(places, holders):
+                return f"the lock {name} is held by run {min(holders)}"
+        return ""
 
     def job_version(self, job_id: str, version: int) -> Job | None:
         """Return a definition as it was, while it is kept."""
@@ -123,6 +159,12 @@ class ClusterState:
             return found
         return next((r for rows in self.recent.values() for r in rows if r.id == run_id), None)
 
+    def has_row(self, job_id: str, run_id: str) -> bool:
+        """Whether the job's run is open, lost, or among its last ones."""
+        if run_id in self.open_runs or run_id in self.lost:
+            return True
+        return any(row.id == run_id for row in self.recent.get(job_id, ()))
+
     def next_due(self) -> datetime | None:
         """Nominal time of the earliest undecided tick."""
         self._drop_stale_due()
@@ -152,8 +194,10 @@ class ClusterState:
         old = self.jobs.get(job.id)
         if old is not None:
             del self._names[old.name]
+            self._unlink(old)
         self.jobs[job.id] = job
         self._names[job.name] = job.id
+        self._link(job)
         if job.next_due is not None and (old is None or old.next_due != job.next_due):
             heapq.heappush(self._due, (job.next_due, job.id))
 
@@ -161,6 +205,7 @@ class ClusterState:
         """Forget a job and its recent rows; versions that open runs pin stay."""
         del self.jobs[job.id]
         del self._names[job.name]
+        self._unlink(job)
         self.recent.pop(job.id, None)
         self.prune_versions(job.id)
 
@@ -211,9 +256,12 @@ class ClusterState:
     def rebuild_indexes(self) -> None:
         """Derive every index from the tables, after they were restored from a snapshot."""
         self._names = {job.name: job.id for job in self.jobs.values()}
+        self._after = {}
+        for job in self.jobs.values():
+            self._link(job)
         self._due = [(j.next_due, j.id) for j in self.jobs.values() if j.next_due is not None]
         heapq.heapify(self._due)
-        self._by_job, self._by_node, self._queued = {}, {}, {}
+        self._by_job, self._by_node, self._queued, self._held = {}, {}, {}, {}
         for run in self.open_runs.values():
             self._index(run)
 
@@ -226,9 +274,13 @@ class ClusterState:
             assert fresh.tables()[name].digest == table.digest, f"digest of {name}"
         fresh.rebuild_indexes()
         assert self._names == fresh._names, "job names are unique and indexed"
+        assert self._after == fresh._after, "dependents are indexed"
         assert self._by_job == fresh._by_job, "open runs are indexed by job"
         assert self._by_node == fresh._by_node, "open runs are indexed by node"
         assert self._queued == fresh._queued, "waiting runs are indexed"
+        assert self._held == fresh._held, "held locks are indexed"
+        for name, holders in self._held.items():
+            assert len(holders) <= min(holders.values()), f"{name} is held as often as it may be"
         assert set(fresh._due) <= set(self._due), "every next tick is in the heap"
         assert all(run.is_open for run in self.open_runs.values()), "open runs are open"
         assert all(run.job_id in self.versions for run in self.open_runs.values()), "versions kept"
@@ -236,10 +288,22 @@ class ClusterState:
         assert not any(run.is_open for run in closed), "recent rows are final"
         assert not self.open_runs.keys() & {run.id for run in closed}, "one row per run"
 
+    def _link(self, job: Job) -> None:
+        for entry in job.spec.after:
+            self._after.setdefault(entry.job, set()).add(job.id)
+
+    def _unlink(self, job: Job) -> None:
+        for name in {entry.job for entry in job.spec.after}:
+            self._after[name].discard(job.id)
+            if not self._after[name]:
+                del self._after[name]
+
     def _index(self, run: Run) -> None:
         self._by_job.setdefault(run.job_id, {})[run.id] = run
         if run.node is not None:
             self._by_node.setdefault(run.node, {})[run.id] = run
+            for name, places in map(name_and_places, run.locks):
+                self._held.setdefault(name, {})[run.id] = places
         elif run.is_queued:
             self._queued[run.id] = run
 
@@ -247,6 +311,11 @@ class ClusterState:
         if run is None:
             return
         self._queued.pop(run.id, None)
+        for name, _ in map(name_and_places, run.locks):
+            holders = self._held.get(name, {})
+            holders.pop(run.id, None)
+            if not holders:
+                self._held.pop(name, None)
         for index, key in ((self._by_job, run.job_id), (self._by_node, run.node)):
             if key is not None:
                 index[key].pop(run.id)

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import secrets
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -27,6 +28,7 @@ from croncord.service.who import Who
 from croncord.validation import name_errors
 
 LINK_SECONDS = 15 * 60
+_SETTING_ID = "admin"
 Purpose = Literal["setup", "signin"]
 
 
@@ -58,10 +60,14 @@ class AccessService:
 
     async def authenticate_token(self, token: str, address: str) -> Who:
         """Return who holds the token. Raises Unauthenticated."""
-        digest = _sha256(token)
-        if self._admin_token_sha256 and hmac.compare_digest(digest, self._admin_token_sha256):
-            return Who("token:admin", "admin", address)
-        now = self._agreement.now()
+        return _token_holder(self._token(token), address)
+
+    def _token(self, secret: str) -> Token:
+        """Return the token with that secret. Raises Unauthenticated."""
+        digest, now = _sha256(secret), self._agreement.now()
+        setting = self._admin_token_sha256
+        if setting and hmac.compare_digest(digest, setting):
+            return _setting_token(setting, now)
         for known in self._agreement.state.tokens.values():
             if hmac.compare_digest(known.sha256, digest):
                 if known.expires_at is not None and known.expires_at <= now:
@@ -69,7 +75,7 @@ class AccessService:
                         f"the token {known.name!r} expired on {iso_utc(known.expires_at)}",
                         hint="Ask an admin for a new one.",
                     )
-                return Who(f"token:{known.name}", known.role, address)
+                return known
         raise Unauthenticated(
             "the token is not known", hint="It may have been revoked; ask an admin for a new one."
         )
@@ -88,7 +94,19 @@ class AccessService:
         if user is None or not await is_password(password, user.password):
             raise Unauthenticated("the name or the password is wrong")
         self._throttle.succeeded(*keys)
-        return self._begin(address, user=user, role=user.role)
+        return self._begin_user(address, user)
+
+    async def sign_in_token(self, token: str, address: str) -> tuple[Who, str]:
+        """Begin a session with an API token's role; returns who it is and the cookie's value.
+
+        Raises Unauthenticated, and Throttled after several wrong tokens from the address.
+        """
+        key = f"address:{address}"
+        self._throttle.attempt(key)
+        known = self._token(token)
+        self._throttle.succeeded(key)
+        who = _token_holder(known, address)
+        return self._begin(address, name=who.name, role=who.role, token=known.id)
 
     def session(self, cookie: str, address: str) -> Who | None:
         """Return whose session the cookie is, with its CSRF token; None when it is none."""
@@ -96,13 +114,23 @@ class AccessService:
         session = unseal(cookie, key, self._agreement.now().timestamp())
         if session is None:
             return None
-        csrf = csrf_token(session, key)
+        who = self._in_session(session, address)
+        return who and replace(who, csrf=csrf_token(session, key))
+
+    def _in_session(self, session: Session, address: str) -> Who | None:
+        agreed = self._agreement.state
+        if session.token == _SETTING_ID:
+            return Who(f"token:{_SETTING_ID}", session.role, address)
+        if session.token:
+            token = agreed.tokens.get(session.token)
+            ends = token.expires_at if token else None
+            is_over = ends is not None and ends <= self._agreement.now()
+            return None if token is None or is_over else _token_holder(token, address)
         if not session.user:
-            return Who("link:signin", session.role, address, csrf)
-        user = self._agreement.state.users.get(session.user)
-        if user is None or fingerprint(user) != session.password:
-            return None
-        return Who(f"user:{user.name}", user.role, address, csrf)
+            return Who("link:signin", session.role, address)
+        user = agreed.users.get(session.user)
+        is_same = user is not None and fingerprint(user) == session.password
+        return Who(f"user:{user.name}", user.role, address) if user and is_same else None
 
     # One-time links
 
@@ -136,7 +164,7 @@ class AccessService:
     async def use_link(self, secret: str, address: str) -> tuple[Who, str]:
         """Sign in with a link; returns who it is and the session cookie's value. Raises NotFound."""
         await self._spend(secret, "signin")
-        return self._begin(address, user=None, role="admin")
+        return self._begin(address, name="link:signin", role="admin")
 
     async def set_up(self, secret: str, name: str, password: str, address: str) -> tuple[Who, str]:
         """Create the first admin with a set-up link, and sign in. Raises NotFound, Invalid."""
@@ -147,7 +175,7 @@ class AccessService:
         await self._agreement.change(
             lambda at: PutUser(at=at, by="link:setup", user=user, expect_new=True)
         )
-        return self._begin(address, user=user, role=user.role)
+        return self._begin_user(address, user)
 
     async def _spend(self, secret: str, purpose: Purpose) -> None:
         if self.link_purpose(secret) != purpose:
@@ -223,19 +251,43 @@ class AccessService:
         digest = await hash_password(password)
         return User(name=name, role=role, password=digest, created_at=self._agreement.now())
 
-    def _begin(self, address: str, *, user: User | None, role: Role) -> tuple[Who, str]:
+    def _begin_user(self, address: str, user: User) -> tuple[Who, str]:
+        name, password = f"user:{user.name}", fingerprint(user)
+        return self._begin(address, name=name, role=user.role, user=user.name, password=password)
+
+    def _begin(
+        self,
+        address: str,
+        *,
+        name: str,
+        role: Role,
+        user: str = "",
+        password: str = "",
+        token: str = "",
+    ) -> tuple[Who, str]:
         key = self._agreement.state.session_key
         if not key:
             raise NotReady("the cluster is still being set up", hint="Try again in a few seconds.")
         session = Session(
             id=secrets.token_urlsafe(16),
-            user=user.name if user else "",
+            user=user,
+            token=token,
             role=role,
             expires=int(self._agreement.now().timestamp()) + SESSION_SECONDS,
-            password=fingerprint(user) if user else "",
+            password=password,
         )
-        name = f"user:{user.name}" if user else "link:signin"
         return Who(name, role, address, csrf_token(session, key)), seal(session, key)
+
+
+def _setting_token(sha256: str, now: datetime) -> Token:
+    """Return the admin's token that the nodes' settings name, as if it were agreed."""
+    return Token(
+        id=_SETTING_ID, name="admin", role="admin", sha256=sha256, created_at=now, created_by=""
+    )
+
+
+def _token_holder(token: Token, address: str) -> Who:
+    return Who(f"token:{token.name}", token.role, address)
 
 
 def _sha256(secret: str) -> str:

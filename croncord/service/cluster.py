@@ -8,16 +8,20 @@ import msgspec
 
 from croncord import __version__
 from croncord.clock import to_milliseconds
-from croncord.errors import Conflict, NotFound
+from croncord.errors import Conflict, FieldError, Invalid, NotFound
 from croncord.lifecycle import RunState
 from croncord.model import Node
 from croncord.ports import Sighting
 from croncord.preview import iso_utc
-from croncord.raft.commands import DrainNode, PauseCluster, RemoveNode
+from croncord.raft.commands import DrainNode, PauseCluster, RemoveNode, SetLabelLimits
 from croncord.raft.port import ReplicaStatus
 from croncord.service.agreement import Agreement
+from croncord.service.backlog import CatchUp, backlog
 from croncord.service.views import Json, Rows, Time, View, iso
 from croncord.service.who import Who
+
+LABELS_MAX = 100
+LABEL_LIMIT_MAX = 1_000_000
 
 
 class Space(View, frozen=True, kw_only=True):
@@ -75,6 +79,8 @@ class ClusterView(View, frozen=True, kw_only=True):
     open_runs: int
     digest: str
     """Equal on nodes that applied the same index."""
+    catch_up: list[CatchUp]
+    """What is about to be caught up after an outage."""
     nodes: list[NodeView]
     version: str
 
@@ -110,6 +116,7 @@ class ClusterService:
             jobs=len(agreed.jobs),
             open_runs=len(agreed.open_runs),
             digest=hashlib.sha256(agreed.digest().encode()).hexdigest(),
+            catch_up=backlog(agreed, self._agreement.now()),
             nodes=self._nodes(status),
             version=__version__,
         )
@@ -149,6 +156,29 @@ class ClusterService:
     async def resume(self, who: Who) -> Json:
         """Launch again."""
         return await self._set_paused(who, paused=False)
+
+    async def label_limits(self, who: Who, *, stale: bool = False) -> Json:
+        """Return how many runs all nodes with a label may have at once."""
+        who.require("viewer")
+        agreed = await self._agreement.read(stale=stale)
+        return {"limits": agreed.label_limits.copy_entries()}
+
+    async def set_label_limits(self, who: Who, limits: dict[str, int]) -> Json:
+        """Replace those limits. Raises Invalid."""
+        who.require("admin")
+        wrong = [
+            FieldError(f"limits.{label[:64]}", "must be `key=value` and a whole number from 0 on")
+            for label, limit in limits.items()
+            if not all(label.partition("=")) or not 0 <= limit <= LABEL_LIMIT_MAX
+        ]
+        if len(limits) > LABELS_MAX:
+            wrong = [FieldError("limits", f"has more than {LABELS_MAX} entries")]
+        if wrong:
+            raise Invalid(wrong)
+        value = await self._agreement.change(
+            lambda at: SetLabelLimits(at=at, by=who.name, limits=limits)
+        )
+        return {"limits": value}
 
     async def transfer_leader(self, who: Who) -> Json:
         """Give leadership to another node. Only the leader can; others say whom to ask."""

@@ -7,11 +7,16 @@ from croncord.ports import Ledger, Peers, RunLogs, Sighting
 from croncord.raft.port import Replica
 from croncord.service.access import AccessService
 from croncord.service.agreement import Agreement
+from croncord.service.backfills import BackfillService
+from croncord.service.calendars import CalendarService
 from croncord.service.cluster import ClusterService
 from croncord.service.events import EventFeed, EventListener
 from croncord.service.job_check import SyntaxCheck
 from croncord.service.jobs import JobService
 from croncord.service.runs import RunService
+from croncord.service.search import SearchService
+from croncord.service.timeline import TimelineService
+from croncord.service.why import WhyService
 
 
 class Desk:
@@ -39,7 +44,12 @@ class Desk:
         self.access = AccessService(agreement, admin_token_sha256)
         self.cluster = ClusterService(agreement, name, sightings)
         self.runs = RunService(agreement, ledger, logs, peers, name)
+        self.search = SearchService(agreement, self.runs, logs, peers, name)
         self.jobs = JobService(agreement, self.runs, check_syntax)
+        self.backfills = BackfillService(agreement)
+        self.calendars = CalendarService(agreement)
+        self.why = WhyService(agreement, ledger)
+        self.timeline = TimelineService(agreement, ledger)
 
     def watch(self, listener: EventListener) -> Callable[[], None]:
         """Call the listener for each event from now on; returns how to stop that."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from croncord.model import Job, Node, Run
+from croncord.model import Calendar, Job, Node, Run
 from croncord.raft import commands
 from croncord.raft.port import Replica, ReplicaStatus
 from croncord.raft.state import ClusterState, Outcome
@@ -15,7 +15,7 @@ EventListener = Callable[[Event], None]
 class EventFeed:
     """Turns what is agreed into events, once for all who listen.
 
-    Events: `{index, kind: job|run|node|cluster, ...}` with ids, names and states, in agreed order.
+    Events: `{index, kind: job|run|node|calendar|cluster, ...}` with ids, names and states, in agreed order.
     """
 
     def __init__(self, replica: Replica) -> None:
@@ -61,6 +61,9 @@ def _events(state: ClusterState, command: commands.AnyCommand, outcome: Outcome)
     if isinstance(value, Job):
         change = "deleted" if isinstance(command, commands.DeleteJob) else "saved"
         yield {"kind": "job", "id": value.id, "name": value.name, "change": change}
+    elif isinstance(value, Calendar):
+        change = "deleted" if isinstance(command, commands.DeleteCalendar) else "saved"
+        yield {"kind": "calendar", "name": value.spec.name, "change": change}
     elif isinstance(value, Node):
         yield {"kind": "node", "name": value.name}
     elif isinstance(command, commands.MarkNodes):
@@ -72,7 +75,26 @@ def _events(state: ClusterState, command: commands.AnyCommand, outcome: Outcome)
         run = runs.get(run_id) or state.open_runs.get(run_id)
         if run is not None:
             runs[run_id] = run
+    runs |= {run.id: run for run in _opened(state, command, runs.values())}
     yield from (_run_event(run) for run in runs.values())
+
+
+def _opened(
+    state: ClusterState, command: commands.AnyCommand, known: Iterable[Run]
+) -> Iterable[Run]:
+    """Yield open runs that came into being beside those that the command names."""
+    for row in known:
+        if not row.is_open:
+            for job in state.jobs_after(row.job):
+                yield from (run for run in state.runs_of_job(job.id) if run.upstream == row.id)
+    match command:
+        case commands.Backfill() | commands.TriggerRun():
+            candidates: Iterable[Run] = state.runs_of_job(command.job_id)
+        case commands.PutNode():
+            candidates = state.open_runs.values()
+        case _:
+            candidates = ()
+    yield from (run for run in candidates if run.decided_at == command.at)
 
 
 def _touched(command: commands.AnyCommand) -> Iterable[str]:

@@ -5,12 +5,13 @@ from itertools import islice
 
 from croncord.errors import FieldError, Invalid
 from croncord.explain import explain
-from croncord.model import JobSpec
+from croncord.model import Job, JobSpec
 from croncord.policy import matches
 from croncord.preview import iso_utc
 from croncord.raft.state import ClusterState
 from croncord.schedule import clock_change_notes, reading_notes
 from croncord.service.agreement import Agreement
+from croncord.service.edits import tick_changes
 from croncord.service.script_check import ScriptFacts, script_facts
 from croncord.service.views import Json
 from croncord.ticks import ticks_after
@@ -30,9 +31,10 @@ class JobCheck:
         self._check_syntax = check_syntax
 
     async def report(self, fields: Json, state: ClusterState) -> Json:
-        """Return `{valid, errors, warnings, next, description, notes, script, matching_nodes}`.
+        """Return `{valid, errors, warnings, next, description, notes, script, matching_nodes, ticks}`.
 
-        What can be told in spite of a wrong field is told: the next times need no name.
+        `ticks` tells which appear and vanish within a day when it is saved over the job of that id,
+        else of that name. What can be told in spite of a wrong field is told: the next times need no name.
         """
         errors, spec = _read(fields)
         name = fields.get("name")
@@ -48,17 +50,22 @@ class JobCheck:
             "notes": [],
             "script": await self._script(fields.get("script")),
             "matching_nodes": [],
+            "ticks": None,
         }
         if spec is not None:
-            told |= self._forecast(spec, state, {e.field.partition(".")[0] for e in errors})
+            old = state.jobs.get(str(fields.get("id"))) or taken
+            told |= self._forecast(spec, state, {e.field.partition(".")[0] for e in errors}, old)
         return told
 
-    def _forecast(self, spec: JobSpec, state: ClusterState, wrong: set[str]) -> Json:
+    def _forecast(
+        self, spec: JobSpec, state: ClusterState, wrong: set[str], old: Job | None
+    ) -> Json:
         now = self._agreement.now()
         times = []
         told: Json = {}
         warnings = []
         if not wrong & {"schedule", "timezone", "dst", "start_at", "end_at"}:
+            told["ticks"] = tick_changes(spec, old, now)
             times = list(islice(ticks_after(spec, "", now, now), SHOWN_TIMES))
             notes = [
                 note
@@ -72,6 +79,16 @@ class JobCheck:
             told["notes"] = list(dict.fromkeys(notes))
             if not times and spec.schedule != ("@manual",):
                 warnings.append("Nothing is due any more: the schedule lies in the past.")
+        warnings += [
+            f"There is no calendar named {name!r} yet."
+            for name in spec.calendars
+            if name not in state.calendars
+        ]
+        warnings += [
+            f"There is no job named {entry.job!r} to run after yet."
+            for entry in spec.after
+            if entry.job != spec.name and state.job_named(entry.job) is None
+        ]
         if "target" not in wrong:
             nodes = [node for node in state.nodes.values() if matches(spec.target, node)]
             told["matching_nodes"] = [node.name for node in nodes]

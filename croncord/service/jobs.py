@@ -4,22 +4,24 @@ import secrets
 from collections.abc import Iterable
 from datetime import datetime
 
-from croncord.errors import FieldError, Invalid, VersionChanged
+from croncord.errors import FieldError, Invalid, NotFound, VersionChanged
 from croncord.lifecycle import RunState
 from croncord.model import Job, JobSpec, milliseconds, run_id
 from croncord.policy import matches
-from croncord.preview import Preview, iso_utc, preview
+from croncord.preview import Preview, preview
 from croncord.raft.commands import DeleteJob, PauseJob, PutJob, TriggerRun
-from croncord.raft.state import ClusterState
+from croncord.raft.state import VERSIONS_KEPT, ClusterState
 from croncord.service.agreement import Agreement
+from croncord.service.edits import version_rows
 from croncord.service.job_check import JobCheck, SyntaxCheck
 from croncord.service.lookup import find_job
 from croncord.service.merge_patch import merge_patch
 from croncord.service.paging import page
+from croncord.service.placing import placement
 from croncord.service.runs import RunService
 from croncord.service.views import JobStates, Json, Rows, job_json, spec_json
 from croncord.service.who import Who
-from croncord.ticks import first_tick
+from croncord.ticks import first_undecided
 from croncord.validation import READ_ONLY, decode_script, environment_errors, read_job
 
 PREVIEW_MAX = 100
@@ -91,31 +93,13 @@ class JobService:
         """Return a job by name or id."""
         who.require("viewer")
         agreed = await self._agreement.read(stale=stale)
-        return job_json(find_job(agreed, ref), agreed)
+        return _shown(find_job(agreed, ref), agreed)
 
     async def versions(self, who: Who, ref: str) -> Rows:
         """Return the definitions that are kept, newest first, each with what it changed."""
         who.require("viewer")
         agreed = await self._agreement.read()
-        kept = agreed.versions.get(find_job(agreed, ref).id, ())
-        told: Rows = []
-        before: Json | None = None
-        for job in kept:
-            definition = spec_json(job.spec)
-            changed = (
-                [] if before is None else [n for n in definition if definition[n] != before[n]]
-            )
-            told.append(
-                {
-                    "version": job.version,
-                    "updated_at": iso_utc(job.updated_at),
-                    "updated_by": job.updated_by,
-                    "changed": changed,
-                    "definition": definition,
-                }
-            )
-            before = definition
-        return told[::-1]
+        return version_rows(agreed.versions.get(find_job(agreed, ref).id, ()))
 
     def preview(
         self, expr: str, tz: str, *, after: datetime | None = None, n: int = 10, dst: str = "cron"
@@ -170,6 +154,24 @@ class JobService:
         """Replace the script by the bytes of a file."""
         return await self.patch(who, ref, {"script": decode_script(data)}, if_match=if_match)
 
+    async def restore(
+        self, who: Who, ref: str, version: int, *, if_match: int | None = None
+    ) -> Json:
+        """Save a definition that is kept as the newest version; whether it is paused stays.
+
+        Raises NotFound when that version is kept no more.
+        """
+        who.require("operator")
+        agreed = await self._agreement.read()
+        job = find_job(agreed, ref)
+        old = agreed.job_version(job.id, version)
+        if old is None:
+            hint = f"The last {VERSIONS_KEPT} are kept; see the list of versions."
+            raise NotFound(f"version {version} of {job.name!r} is not kept", hint=hint)
+        spec = read_job(spec_json(old.spec) | {"paused": job.spec.paused})
+        expect = job.version if if_match is None else if_match
+        return await self._put(who, job.id, spec, expect_version=expect)
+
     async def delete(
         self, who: Who, ref: str, *, kill: bool = False, if_match: int | None = None
     ) -> None:
@@ -198,8 +200,12 @@ class JobService:
         environment: dict[str, str] | None = None,
         node: str = "",
         idempotency_key: str = "",
+        fire_dependents: bool = True,
     ) -> Json:
-        """Start the job now and return the run; the same idempotency key gives the first run."""
+        """Start the job now and return the run; the same idempotency key gives the first run.
+
+        An every-node job gets a run per matching node; the first is returned.
+        """
         who.require("operator")
         agreed = await self._agreement.read()
         job = find_job(agreed, ref)
@@ -223,6 +229,7 @@ class JobService:
                 environment=environment or {},
                 node=node,
                 idempotency_key=idempotency_key,
+                fire_dependents=fire_dependents,
             )
         )
         return self._runs.started(value)
@@ -236,12 +243,12 @@ class JobService:
                 by=who.name,
                 job_id=job_id,
                 spec=spec,
-                next_due=first_tick(spec, job_id, at, at),
+                next_due=first_undecided(spec, self._agreement.state.jobs.get(job_id), job_id, at),
                 expect_version=expect_version,
             )
 
         job: Job = await self._agreement.change(command)
-        return job_json(job, self._agreement.state)
+        return _shown(job, self._agreement.state)
 
     async def _set_paused(self, who: Who, ref: str, *, paused: bool) -> Json:
         who.require("operator")
@@ -249,7 +256,11 @@ class JobService:
         changed: Job = await self._agreement.change(
             lambda at: PauseJob(at=at, by=who.name, job_id=job.id, paused=paused)
         )
-        return job_json(changed, self._agreement.state)
+        return _shown(changed, self._agreement.state)
+
+
+def _shown(job: Job, state: ClusterState) -> Json:
+    return job_json(job, state, where=placement(state, job.spec))
 
 
 def _has_words(spec: JobSpec, words: Iterable[str]) -> bool:

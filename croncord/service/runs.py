@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from croncord.errors import Conflict, CronCordError, FieldError, Invalid, NotFound
+from croncord.keepers import keepers
 from croncord.lifecycle import OPEN_STATES, Reason, RunState, Trigger
 from croncord.model import Run, run_id
 from croncord.ports import Ledger, LogKey, LogStatus, Peers, RunFilter, RunLogs
@@ -18,7 +19,7 @@ from croncord.raft.commands import FinishRuns, RequestKill, RunResult, TriggerRu
 from croncord.raft.state import ClusterState
 from croncord.service.agreement import Agreement
 from croncord.service.paging import check_limit
-from croncord.service.views import Json, Rows, run_json
+from croncord.service.views import Json, Rows, run_json, short_run_json
 from croncord.service.who import Who
 
 COPIES_SECONDS = 1.0
@@ -87,11 +88,13 @@ class RunService:
         """Return a run, with the nodes that say they hold its output."""
         who.require("viewer")
         run = self._find(await self._agreement.read(stale=stale), run_id)
-        held = await self._copies(LogKey(run.id, run.attempt), run.replicas)
+        holders = self._holders(run.id, run.replicas)
+        held = await self._copies(LogKey(run.id, run.attempt), holders)
         log = run.log
         if run.is_open and held:
             log = max(held.values(), key=lambda status: status.size).info
-        return run_json(run, copies=list(held), log=log)
+        whole = [name for name, status in held.items() if _is_whole(run, status)]
+        return run_json(run, copies=whole, log=log)
 
     async def log(
         self, who: Who, run_id: str, *, attempt: int | None = None, stale: bool = False
@@ -100,20 +103,25 @@ class RunService:
         who.require("viewer")
         run = self._find(await self._agreement.read(stale=stale), run_id)
         if attempt in (None, run.attempt):
-            return LogKey(run.id, run.attempt), list(run.replicas), run_json(run)
+            holders = self._holders(run.id, run.replicas)
+            return LogKey(run.id, run.attempt), holders, run_json(run)
         for earlier in run.attempts:
             if earlier.number == attempt:
                 key = LogKey(run.id, earlier.number)
-                return key, list(earlier.replicas), run_json(run, log=earlier.log)
+                holders = self._holders(run.id, earlier.replicas)
+                return key, holders, run_json(run, log=earlier.log)
         message = f"the run has {run.attempt} attempt{'s' if run.attempt > 1 else ''}"
         raise NotFound(message, hint="Leave out `attempt` for the last one.")
 
     async def recent(self, job_ids: Iterable[str], n: int = 30) -> dict[str, Rows]:
-        """Return the last `n` rows of each job, newest first, from this node's own copy."""
+        """Return the last `n` rows of each job in short, newest first, from this node's own copy.
+
+        In short: `{id, state, nominal_time, duration_ms}`, enough for a strip; `list` gives all.
+        """
         agreed = self._agreement.state
         return {
             job_id: [
-                run_json(run)
+                short_run_json(run)
                 for run in self._page(agreed, RunFilter(job_id=job_id), limit=n, before="")
             ]
             for job_id in job_ids
@@ -194,6 +202,24 @@ class RunService:
 
     # Finding
 
+    def rows(
+        self,
+        agreed: ClusterState,
+        where: RunFilter,
+        *,
+        job: str = "",
+        limit: int,
+        before: str = "",
+    ) -> Sequence[Run]:
+        """Return open and final rows, newest first; `job` may be a name or an id."""
+        if job:
+            where = msgspec.structs.replace(where, job_id=_job_id(agreed, job))
+        return self._page(agreed, where, limit=limit, before=before)
+
+    def row(self, agreed: ClusterState, run_id: str) -> Run:
+        """Return the row of that id. Raises NotFound."""
+        return self._find(agreed, run_id)
+
     def _find(self, agreed: ClusterState, wanted: str) -> Run:
         run = agreed.open_runs.get(wanted) or self._ledger.get(wanted) or agreed.run(wanted)
         if run is None:
@@ -219,6 +245,11 @@ class RunService:
             found |= {run.id: run for run in rows}
         return sorted(found.values(), key=lambda run: run.id, reverse=True)[:limit]
 
+    def _holders(self, run_id: str, replicas: Sequence[str]) -> Holders:
+        """Return the nodes that should hold an output: who was named, and who replaced them."""
+        now = keepers(run_id, replicas, tuple(self._agreement.state.nodes))
+        return list(dict.fromkeys((*replicas, *now)))
+
     async def _copies(self, key: LogKey, holders: Iterable[str]) -> dict[str, LogStatus]:
         """Ask each holder; those that do not answer in time are left out."""
         names = list(holders)
@@ -243,6 +274,11 @@ class RunService:
 def open_log(run: Json, key: LogKey) -> bool:
     """Whether the attempt's output may still grow."""
     return bool(run["attempt"] == key.attempt and run["state"] in OPEN_STATES)
+
+
+def _is_whole(run: Run, status: LogStatus) -> bool:
+    """Whether a copy is one to count on: all of it once the run has ended, any while it runs."""
+    return run.is_open or not run.log.sha256 or status.info.sha256 == run.log.sha256
 
 
 def _job_id(agreed: ClusterState, ref: str) -> str:

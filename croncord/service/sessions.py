@@ -1,6 +1,7 @@
 """Signed session cookies: nothing is stored, every node can check them.
 
-A cookie ends with its time, when its user is removed or demoted, and when the password changes.
+A cookie ends with its time, when its user is removed or demoted, when the password changes, and when
+the token that signed in is revoked or expires.
 """
 
 import base64
@@ -22,7 +23,9 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     id: str
     """Random; the CSRF token is derived from it."""
     user: str
-    """A user's name; empty for a sign-in link."""
+    """A user's name; empty for a sign-in link or a token."""
+    token: str = ""
+    """Id of the API token that signed in; `admin` for the one that the nodes' settings name."""
     role: Role
     expires: int
     """Seconds since 1970."""

@@ -11,7 +11,17 @@ from typing import Annotated, Any
 import msgspec
 
 from croncord.lifecycle import RunState
-from croncord.model import Attempt, Job, JobSpec, Kill, LogInfo, Run, milliseconds, script_sha256
+from croncord.model import (
+    Attempt,
+    Job,
+    JobSpec,
+    Kill,
+    LogInfo,
+    Messages,
+    Run,
+    milliseconds,
+    script_sha256,
+)
 from croncord.preview import iso_utc
 from croncord.raft.state import ClusterState
 
@@ -35,6 +45,18 @@ class LastRun(View, frozen=True, kw_only=True):
     exit_code: int | None
 
 
+class PlacementView(View, frozen=True, kw_only=True):
+    """Which nodes a job may run on, as of now."""
+
+    matching: list[str]
+    """Those that its target names, by name."""
+    available: list[str]
+    """Those of them that are up, not draining, and have room."""
+    total: int
+    """All nodes of the cluster."""
+    text: str
+
+
 class JobFacts(View, frozen=True, kw_only=True):
     """What the cluster adds to a job's definition; read only."""
 
@@ -51,6 +73,8 @@ class JobFacts(View, frozen=True, kw_only=True):
     updated_by: str
     script_sha256: str
     script_bytes: int
+    placement: PlacementView | None
+    """Which nodes match now; null in lists."""
 
 
 class LogView(View, frozen=True, kw_only=True):
@@ -109,6 +133,13 @@ class RunView(View, frozen=True, kw_only=True):
     by: str
     detail: str
     environment: dict[str, str]
+    upstream: str
+    """The run of another job after whose end this one runs."""
+    fire_dependents: bool
+    backfill: str
+    """Which backfill it belongs to."""
+    locks: list[str]
+    """Held from the assignment to the end."""
     target: str
     shard_index: int
     shard_count: int
@@ -119,10 +150,17 @@ class RunView(View, frozen=True, kw_only=True):
     attempts: list[AttemptView]
     fence: int
     decided_at: Time
+    decided_by: str
+    """`node:n1` for the leader that decided it, or who asked."""
+    decided_term: int
     assigned_at: Time | None
+    assigned_by: str
+    assigned_term: int
     claimed_at: Time | None
     started_at: Time | None
     finished_at: Time | None
+    ended_by: str
+    ended_term: int
     lateness_ms: int | None
     duration_ms: int | None
     exit_code: int | None
@@ -131,6 +169,7 @@ class RunView(View, frozen=True, kw_only=True):
     max_rss_bytes: int | None
     log: LogView
     kill: KillView | None
+    messages: Messages
     excerpt: str
 
 
@@ -144,6 +183,8 @@ def spec_json(spec: JobSpec, *, script: bool = True) -> Json:
     fields: Json = msgspec.to_builtins(spec)
     fields["schedule"] = spec.schedule[0] if len(spec.schedule) == 1 else list(spec.schedule)
     fields["tags"], fields["target"]["nodes"] = list(spec.tags), list(spec.target.nodes)
+    fields["calendars"] = list(fields["calendars"])
+    fields["after"], fields["locks"] = list(fields["after"]), list(fields["locks"])
     fields["start_at"], fields["end_at"] = iso(spec.start_at), iso(spec.end_at)
     if not script:
         del fields["script"]
@@ -172,7 +213,9 @@ class JobStates:
         return str(recent[-1].state) if recent else "waiting"
 
 
-def job_json(job: Job, state: ClusterState, *, script: bool = True) -> Json:
+def job_json(
+    job: Job, state: ClusterState, *, script: bool = True, where: PlacementView | None = None
+) -> Json:
     """Return a job: its definition and what the cluster adds, side by side."""
     recent = state.recent.get(job.id, ())
     runs = state.runs_of_job(job.id)
@@ -188,6 +231,7 @@ def job_json(job: Job, state: ClusterState, *, script: bool = True) -> Json:
         updated_by=job.updated_by,
         script_sha256=script_sha256(job.spec.script),
         script_bytes=len(job.spec.script.encode()),
+        placement=where,
     )
     added: Json = msgspec.to_builtins(facts)
     return spec_json(job.spec, script=script) | added
@@ -219,6 +263,10 @@ def run_json(run: Run, *, copies: list[str] | None = None, log: LogInfo | None =
         by=run.by,
         detail=run.detail,
         environment=run.environment,
+        upstream=run.upstream,
+        fire_dependents=run.fire_dependents,
+        backfill=run.backfill,
+        locks=list(run.locks),
         target=run.target,
         shard_index=run.shard_index,
         shard_count=run.shard_count,
@@ -228,6 +276,12 @@ def run_json(run: Run, *, copies: list[str] | None = None, log: LogInfo | None =
         attempts=[_attempt(attempt) for attempt in run.attempts],
         fence=run.fence,
         decided_at=iso_utc(run.decided_at),
+        decided_by=run.decided_by,
+        decided_term=run.decided_term,
+        assigned_by=run.assigned_by,
+        assigned_term=run.assigned_term,
+        ended_by=run.ended_by,
+        ended_term=run.ended_term,
         assigned_at=iso(run.assigned_at),
         claimed_at=iso(run.claimed_at),
         started_at=iso(run.started_at),
@@ -240,10 +294,21 @@ def run_json(run: Run, *, copies: list[str] | None = None, log: LogInfo | None =
         max_rss_bytes=run.max_rss_bytes,
         log=_log(log or run.log, copies),
         kill=_kill(run.kill) if run.kill else None,
+        messages=run.messages,
         excerpt=run.excerpt,
     )
     fields: Json = msgspec.to_builtins(view)
     return fields
+
+
+def short_run_json(run: Run) -> Json:
+    """Return what a strip of runs shows of one."""
+    return {
+        "id": run.id,
+        "state": str(run.state),
+        "nominal_time": iso_utc(run.nominal_time),
+        "duration_ms": _between(run.started_at, run.finished_at),
+    }
 
 
 def _attempt(attempt: Attempt) -> AttemptView:

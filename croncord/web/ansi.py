@@ -78,6 +78,13 @@ def line_html(line: bytes) -> str:
     return "".join(parts)
 
 
+def plain_text(line: bytes) -> str:
+    """Return one line of output as a person reads it, to search in: no colours, no commands."""
+    text = line.decode("utf-8", "replace").rstrip("\r")
+    text = text[text.rfind("\r") + 1 :]
+    return _SEQUENCE.sub("", text) if "\x1b" in text else text
+
+
 def _span(text: str, pen: Pen) -> str:
     if not text:
         return ""

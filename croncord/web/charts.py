@@ -2,11 +2,13 @@
 
 Colours come from classes of the style sheet; no picture relies on colour alone: in the strip of
 runs each state has its own height and outline. Every picture carries a sentence for those who do
-not see it. One path per state keeps a page of a hundred strips small.
+not see it. One path per state keeps a page of a hundred strips small, and what succeeded one after the
+other is one dashed line.
 """
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
 from statistics import median, quantiles
 from typing import Any, NamedTuple
 
@@ -86,11 +88,20 @@ def strip(rows: Sequence[Row], *, cells: int = 30) -> Markup:
     start = cells - len(shown)
     width = cells * _STEP - GAP
     paths: dict[str, list[str]] = {}
-    for place, row in enumerate(shown, start):
-        shape = _SHAPES.get(row["state"], _line)
-        paths.setdefault(row["state"], []).append(shape(place * _STEP))
+    good: list[str] = []
+    place = start
+    for state, same in groupby(shown, key=lambda row: str(row["state"])):
+        count = sum(1 for _ in same)
+        if state == "succeeded":
+            good.append(f"M{place * _STEP} 14h{count * _STEP - GAP}")
+        else:
+            shape = _SHAPES.get(state, _line)
+            path = paths.setdefault(state, [])
+            path += [shape((place + index) * _STEP) for index in range(count)]
+        place += count
     empty = start * _STEP - GAP
     body = [Markup('<path class="sx" d="M0 19h{0}v1h-{0}z"/>').format(empty)] if start else []
+    body += [Markup('<path class="s-succeeded sd" d="{}"/>').format("".join(good))] if good else []
     body += [
         Markup('<path class="s-{}{}" d="{}"/>').format(
             state, " so" if state in _OUTLINED else "", "".join(shapes)
@@ -243,3 +254,70 @@ def cell(row: Row, title: str) -> Cell:
         label=f"{title}: {look(state).word.lower()}",
         href=f"/runs/{row['id']}",
     )
+
+
+_LEVELS = 4
+
+
+def minute_strip(counts: Sequence[int], top: int, *, label: str) -> Markup:
+    """Draw sixty minutes: the more launches, the taller and darker; one path per level."""
+    paths: dict[int, list[str]] = {}
+    for minute, number in enumerate(counts):
+        if number:
+            level = max(1, -(-number * _LEVELS // max(top, _LEVELS)))
+            height = 5 * level
+            paths.setdefault(level, []).append(f"M{minute * 6} {HEIGHT - height}h5v{height}h-5z")
+    width = len(counts) * _STEP - GAP
+    body = Markup("").join(
+        Markup('<path class="h{}" d="{}"/>').format(level, "".join(shapes))
+        for level, shapes in sorted(paths.items())
+    )
+    return Markup(
+        '<svg class="minutes" role="img" aria-label="{label}" viewBox="0 0 {width} {height}"'
+        ' preserveAspectRatio="none"><path class="sx" d="M0 19h{width}v1h-{width}z"/>{body}</svg>'
+    ).format(label=label, width=width, height=HEIGHT, body=body)
+
+
+class Stack(NamedTuple):
+    """Half an hour of the timeline: parts from the bottom up, as (state, y, height) of 100."""
+
+    x: int
+    parts: tuple[tuple[str, float, float], ...]
+    at: str
+    label: str
+    is_planned: bool
+
+
+_STACK_ORDER = ("succeeded", "skipped", "killed", "missed", "lost", "timed_out", "failed")
+
+
+def stacks(
+    steps: Sequence[tuple[str, Mapping[str, int]]], *, title: Callable[[str], str]
+) -> tuple[Stack, ...]:
+    """Lay out half-hours of `(time, {state: count})` as stacked bars; `planned` ones are outlined.
+
+    The highest bar is full; failures are on top, where they are seen, and never thinner than a line.
+    """
+    top = max((sum(counts.values()) for _, counts in steps), default=0) or 1
+    found = []
+    for index, (at, counts) in enumerate(steps):
+        parts, y = [], 100.0
+        order = ["planned", *_STACK_ORDER]
+        for state in [*(s for s in order if s in counts), *(s for s in counts if s not in order)]:
+            height = max(3.0, counts[state] / top * 92)
+            y -= height
+            parts.append((state, round(max(y, 0.0), 2), round(height, 2)))
+        words = [
+            f"{n:,} {'planned' if s == 'planned' else look(s).word.lower()}"
+            for s, n in counts.items()
+        ]
+        found.append(
+            Stack(
+                x=index * 10,
+                parts=tuple(parts),
+                at=at,
+                label=f"{title(at)}: {', '.join(words) or 'nothing'}",
+                is_planned="planned" in counts,
+            )
+        )
+    return tuple(found)

@@ -4,7 +4,7 @@ Times are shown with the letters of their zone; nothing here knows a default zon
 """
 
 import signal
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -46,6 +46,15 @@ REASONS = MappingProxyType(
         "overlap": "the run before it had not ended",
         "paused": "the job was paused",
         "cluster_paused": "the whole cluster was paused",
+        "calendar": "a calendar excluded that day",
+        "dst_gap": "the clocks went forward over that time",
+        "dst_repeat": "the clocks went back and it had run before",
+        "lock_held": "another run held its lock",
+        "no_quorum": "there was no majority to decide it",
+        "dependency_failed": "the job before it did not succeed",
+        "limit_memory": "it used more memory than allowed",
+        "limit_processes": "it had more processes than allowed",
+        "runner_killed": "the process that watched over it was killed",
         "queue_full": "too many runs were already waiting",
         "replaced": "a newer run took its place",
         "late": "it could not start inside its window",
@@ -180,6 +189,12 @@ def _largest_unit(seconds: float) -> str:
         if seconds >= size:
             return f"{seconds // size:.0f} {name}"
     return f"{seconds:.0f} s"
+
+
+def later(when: str, minutes: int) -> str:
+    """Return the time so many minutes after, as the API writes times."""
+    at = instant(when)
+    return "" if at is None else f"{at + timedelta(minutes=minutes):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def seconds_between(start: str | datetime | None, end: str | datetime | None) -> float | None:

@@ -13,10 +13,18 @@ import msgspec
 from aiohttp import web
 
 from croncord.clock import Clock
-from croncord.errors import CronCordError, Forbidden, Malformed, NotFound, TooLarge, Unauthenticated
+from croncord.errors import (
+    CronCordError,
+    Forbidden,
+    Malformed,
+    NotFound,
+    StoreError,
+    TooLarge,
+    Unauthenticated,
+)
 from croncord.model import milliseconds
 from croncord.peer_auth import PeerVerifier, body_digest
-from croncord.ports import LogKey, RunLogs, Sighting, Vitals
+from croncord.ports import LedgerPages, LogKey, RunLogs, SearchOrder, Sighting, Vitals
 
 PREFIX: Final = "/internal/v1"
 BODY_BYTES_MAX: Final = 64 * 1024
@@ -25,6 +33,7 @@ PAUSE_SECONDS: Final = 5.0
 
 _OFFSET_MAX = 1 << 48
 _log = logging.getLogger(__name__)
+_decode_order = msgspec.msgpack.Decoder(SearchOrder).decode
 _decode_vitals = msgspec.msgpack.Decoder(Vitals).decode
 
 
@@ -34,18 +43,23 @@ def peer_routes(
     clock: Clock,
     logs: RunLogs,
     receive_vitals: Callable[[Vitals], Sequence[Sighting]],
+    ledger: LedgerPages | None = None,
 ) -> list[web.RouteDef]:
     """Return the routes. `verifier` is None on a node without a cluster secret.
 
     `receive_vitals` notes a node's report and returns what is known of everybody; it raises
     NoLeader on a node that does not lead.
     """
-    calls = _Calls(verifier, clock, logs, receive_vitals)
+    calls = _Calls(verifier, clock, logs, receive_vitals, ledger)
     log = f"{PREFIX}/logs/{{run}}/{{attempt}}"
     return [
         web.post(f"{PREFIX}/vitals", calls.vitals),
+        web.post(f"{PREFIX}/search", calls.search),
+        web.get(f"{PREFIX}/ledger/days", calls.ledger_days),
+        web.get(f"{PREFIX}/ledger/rows", calls.ledger_rows),
         web.get(log, calls.log, allow_head=False),
         web.get(f"{log}/status", calls.status),
+        web.get(f"{log}/check", calls.check),
         web.get(f"{log}/tail", calls.tail),
     ]
 
@@ -57,7 +71,9 @@ class _Calls:
         clock: Clock,
         logs: RunLogs,
         receive_vitals: Callable[[Vitals], Sequence[Sighting]],
+        ledger: LedgerPages | None,
     ) -> None:
+        self._ledger = ledger
         self._verifier = verifier
         self._clock = clock
         self._logs = logs
@@ -71,12 +87,41 @@ class _Calls:
             raise Malformed(f"these are no vitals: {error}") from error
         return _answer(self._receive_vitals(vitals))
 
+    async def search(self, request: web.Request) -> web.StreamResponse:
+        body = await self._signed_body(request)
+        try:
+            order = _decode_order(body)
+        except msgspec.DecodeError as error:
+            raise Malformed(f"this is no search: {error}") from error
+        return _answer(await self._logs.search(order))
+
+    async def ledger_days(self, request: web.Request) -> web.StreamResponse:
+        self._check_without_body(request)
+        if self._ledger is None:
+            raise NotFound("this node has no ledger")
+        return _answer(await self._ledger.days())
+
+    async def ledger_rows(self, request: web.Request) -> web.StreamResponse:
+        self._check_without_body(request)
+        if self._ledger is None:
+            raise NotFound("this node has no ledger")
+        first, last = request.query.get("first", ""), request.query.get("last", "")
+        return _answer(await self._ledger.rows_from(first, last))
+
     async def status(self, request: web.Request) -> web.StreamResponse:
         self._check_without_body(request)
         key = _key(request)
         status = self._logs.status(key)
         if status is None:
             raise NotFound(f"this node has no output of run {key.run_id}")
+        return _answer(status)
+
+    async def check(self, request: web.Request) -> web.StreamResponse:
+        self._check_without_body(request)
+        key = _key(request)
+        status = await self._logs.check(key)
+        if status is None:
+            raise NotFound(f"this node has no sound output of run {key.run_id}")
         return _answer(status)
 
     async def tail(self, request: web.Request) -> web.StreamResponse:
@@ -86,6 +131,8 @@ class _Calls:
     async def log(self, request: web.Request) -> web.StreamResponse:
         self._check_without_body(request)
         key, offset = _key(request), _number(request, "offset")
+        if self._logs.damaged(key):
+            raise StoreError(f"this node's output of run {key.run_id} is damaged")
         if self._logs.status(key) is None:
             raise NotFound(f"this node has no output of run {key.run_id}")
         follow = request.query.get("follow") == "1"

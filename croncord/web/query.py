@@ -9,7 +9,7 @@ of a page is its state: filters are query parameters, so links and bookmarks wor
 import re
 from collections.abc import Mapping
 from typing import NamedTuple
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 _WORD = re.compile(r'(?:([A-Za-z]+):)?(?:"([^"]*)"?|(\S+))')
 _NAMES = {
@@ -19,6 +19,9 @@ _NAMES = {
     "node": "node",
     "paused": "paused",
 }
+
+
+_TAKEN = frozenset({"new", "preview", "check", "bulk"})
 
 
 class JobSearch(NamedTuple):
@@ -37,6 +40,14 @@ class JobSearch(NamedTuple):
             if value:
                 words.append(f'{name}:"{value}"' if " " in value else f"{name}:{value}")
         return " ".join(words)
+
+    def terms(self) -> list[tuple[str, str]]:
+        """Return each term as written, and the search without it."""
+        found = [(name, value) for name, value in self._asdict().items() if value]
+        return [
+            (JobSearch(**{name: value}).text(), self._replace(**{name: ""}).text())
+            for name, value in found
+        ]
 
 
 def parse_search(text: str) -> JobSearch:
@@ -64,11 +75,22 @@ def job_search(query: Mapping[str, str]) -> JobSearch:
     )
 
 
+def spread(expression: str) -> str:
+    """Let a job's hash choose the minute of `0 3 * * *`; other expressions stay as they are."""
+    minute, _, rest = expression.strip().partition(" ")
+    return f"H {rest}" if minute.isdecimal() and len(rest.split()) == 4 else expression
+
+
 def address(path: str, parameters: Mapping[str, str], /, **changes: str | int | None) -> str:
     """Return the path with those parameters after the changes; empty values are left out."""
     merged: dict[str, str | int | None] = {**parameters, **changes}
     kept = {k: v for k, v in merged.items() if v not in ("", None)}
     return f"{path}?{urlencode(kept)}" if kept else path
+
+
+def job_path(name: str, job_id: str) -> str:
+    """Return the address of a job's page; a job named as one of our own pages goes by its id."""
+    return f"/jobs/{job_id if name in _TAKEN else quote(name, safe='')}"
 
 
 def local_path(target: str, default: str = "/") -> str:

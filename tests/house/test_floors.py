@@ -1,6 +1,7 @@
 """The house: imports go down, one file knows each library, and no file grows beyond a screenful."""
 
 import ast
+from functools import cache
 from pathlib import Path
 from statistics import median
 
@@ -32,12 +33,17 @@ FLOORS = {
         f"croncord.raft.{name}": AGREEMENT
         for name in (
             "apply",
+            "backfill_apply",
+            "calendars_apply",
             "cluster_apply",
             "commands",
+            "dependents",
+            "endings",
             "jobs_apply",
             "port",
             "runs_apply",
             "snapshot",
+            "starting",
             "state",
             "table",
         )
@@ -49,6 +55,7 @@ LIBRARIES = {
     "lmdb": ("croncord.raft.journal", "croncord.raft.entrylog", "croncord.logs"),
     "psutil": ("croncord.node",),
     "croniter": ("croncord.schedule",),
+    "dateutil": ("croncord.ical",),
     "aiohttp.web": ("croncord.web",),
     "aiohttp_jinja2": ("croncord.web",),
     "cryptography": ("croncord.raft",),
@@ -67,6 +74,7 @@ def package(module: str) -> str:
     return ".".join(parts[:2])
 
 
+@cache
 def imports(module: str) -> list[tuple[str, int]]:
     """Every module of ours or of a library that a module imports, with the line."""
     found = []

@@ -99,7 +99,7 @@ class Lab:
         return Recap(*sums, said)
 
     def call(self, host: Host, method: str, path: str, body=None) -> Answer:
-        """Make one request with curl; status 0 stands for no answer."""
+        """Make one request with curl; status 0 stands for no answer, or one that broke off."""
         command = ["curl", "--silent", "--max-time", "10", "--request", method]
         command += ["--header", f"Authorization: Bearer {self.token_file.read_text().strip()}"]
         command += ["--write-out", "\n%{http_code}"]
@@ -108,7 +108,7 @@ class Lab:
         command.append(f"http://{host.address}:{HTTP_PORT}{path}")
         ended = subprocess.run([self._program, "exec", *command], capture_output=True, check=False)
         content, _, status = ended.stdout.rpartition(b"\n")
-        return Answer(int(status or 0), content)
+        return Answer(int(status) if ended.returncode == 0 else 0, content)
 
     def get(self, host: Host, path: str):
         answer = self.call(host, "GET", path)

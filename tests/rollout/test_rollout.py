@@ -8,7 +8,7 @@ import re
 from datetime import datetime, timedelta
 
 import pytest
-from rollout_lab import wait_for
+from rollout_lab import ENDED, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -28,6 +28,12 @@ def run_now(lab, host, name):
 
 def releases(lab):
     return {lab.ssh(host, "readlink /opt/croncord/current").strip() for host in lab.hosts}
+
+
+def settled(lab, host, name):
+    """Return the runs of a job once none is pending or running."""
+    found = lab.get(host, f"/api/v1/runs?job={name}&limit=500")["items"]
+    return found if all(run["state"] in ENDED for run in found) else None
 
 
 def test_a_dry_run_on_bare_hosts_works_and_changes_nothing(lab, wheel):
@@ -76,27 +82,25 @@ def test_a_job_made_on_any_node_runs_and_is_read_on_every_node(cluster):
             assert log == (200, f"made by {host.name}\nnobody\n".encode())
 
 
+def can_create(lab, host, name, script):
+    answer = lab.call(host, "POST", "/api/v1/jobs", {"name": name, "script": script})
+    return answer.status in (201, 409)  # 409: the try before this one was done without an answer
+
+
 def test_the_cluster_goes_on_when_the_plug_of_the_leader_is_pulled(cluster):
     lost = cluster.leader()
     left = [host for host in cluster.hosts if host != lost]
     cluster.run("kill", lost.name)
-    create_answer = wait_for(
-        lambda: (
-            cluster.call(
-                left[0], "POST", "/api/v1/jobs", {"name": "after", "script": "echo on\n"}
-            ).status
-            in (201, 409)
-        ),
-        60,
-        "a new leader",
-    )
-    assert create_answer
-    run = cluster.wait_run(left[1], run_now(cluster, left[1], "after"))
-    assert run["state"] == "succeeded", run
-    assert cluster.call(left[0], "GET", f"/api/v1/runs/{run['id']}/log").body == b"on\n"
-    cluster.run("boot", lost.name)
+    try:
+        wait_for(lambda: can_create(cluster, left[0], "after", "echo on\n"), 60, "a new leader")
+        run = cluster.wait_run(left[1], run_now(cluster, left[1], "after"))
+        assert run["state"] == "succeeded", run
+        for host in left:
+            assert cluster.call(host, "GET", f"/api/v1/runs/{run['id']}/log") == (200, b"on\n"), run
+    finally:
+        cluster.run("boot", lost.name)
     wait_for(lambda: cluster.is_ready(lost), 90, f"{lost.name} back by itself")
-    assert cluster.call(lost, "GET", f"/api/v1/runs/{run['id']}/log").body == b"on\n"
+    assert cluster.call(lost, "GET", f"/api/v1/runs/{run['id']}/log") == (200, b"on\n")
 
 
 def test_an_upgrade_harms_no_script_and_loses_or_doubles_no_tick(cluster, next_wheel):
@@ -121,8 +125,8 @@ def test_an_upgrade_harms_no_script_and_loses_or_doubles_no_tick(cluster, next_w
         ended = wait_for(lambda run=run: cluster.wait_run(first, run), 300, "a long run")
         assert (ended["state"], ended["attempt"]) == ("succeeded", 1), ended
         assert cluster.call(first, "GET", f"/api/v1/runs/{run}/log").body == b"whole\n"
-    assert cluster.call(first, "DELETE", "/api/v1/jobs/ticking").status in (200, 204)
-    ticks = cluster.get(first, "/api/v1/runs?job=ticking&limit=500")["items"]
+    assert cluster.call(first, "POST", "/api/v1/jobs/ticking/pause").status == 200
+    ticks = wait_for(lambda: settled(cluster, first, "ticking"), 30, "the last tick")
     nominal = sorted(datetime.fromisoformat(tick["nominal_time"]) for tick in ticks)
     steps = {later - earlier for earlier, later in itertools.pairwise(nominal)}
     assert steps == {timedelta(seconds=TICK_SECONDS)}
@@ -158,6 +162,16 @@ def test_an_upgrade_does_not_begin_while_a_member_is_down(cluster, next_wheel):
     assert releases(cluster) == before
     cluster.ssh(down, "systemctl start croncord")
     wait_for(lambda: cluster.is_ready(down), 60, f"{down.name} back")
+
+
+def test_a_host_that_lost_everything_is_made_whole_again(cluster, wheel):
+    empty = next(host for host in cluster.hosts if host != cluster.leader())
+    cluster.ssh(empty, "systemctl disable --now croncord; rm -rf /{var/lib,etc,opt}/croncord")
+    recap = cluster.play("site.yml", wheel=wheel)
+    assert recap.failed == 0, recap.output
+    assert cluster.get(empty, "/api/v1/jobs/after?stale=allow")["name"] == "after"
+    run = cluster.wait_run(empty, run_now(cluster, empty, "after"))
+    assert run["state"] == "succeeded", run
 
 
 def test_what_was_removed_comes_back_with_its_jobs_unless_the_data_went_too(cluster, wheel):

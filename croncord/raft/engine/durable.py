@@ -6,7 +6,7 @@ work at the same time; its own copy counts only afterwards.
 """
 
 from croncord.raft.engine.append import Append
-from croncord.raft.engine.pinned import LEADER, PolledSocket
+from croncord.raft.engine.pinned import LEADER, AroundPoller
 from croncord.raft.engine.replicate import Replicate
 
 
@@ -16,7 +16,7 @@ class Durable(Replicate, Append):
     def recover(self) -> None:
         """Put the syncs around pysyncobj's poller."""
         super().recover()
-        self._poller = PolledSocket(self.transport.poller, self._before_poll, self._after_poll)
+        self._poller = AroundPoller(self.transport.poller, self._before_poll, self._after_poll)
 
     def tick(self, timeout: float) -> None:
         """Make the own copy durable before it is counted."""

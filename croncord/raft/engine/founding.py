@@ -140,6 +140,11 @@ class Founding(Reads, Membership):
         self._counting = set()
         super().become_leader()
 
+    def disconnected_from(self, node: Node) -> None:
+        """Count it no more: who comes back may have lost its disk meanwhile."""
+        self._counting.discard(node)
+        super().disconnected_from(node)
+
     def _on_answer(self, node: Node, message: Message) -> None:
         """Let a joiner's answers move what it is sent, and nothing else."""
         counts = message["founded"]

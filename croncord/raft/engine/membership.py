@@ -14,13 +14,29 @@ from pysyncobj.node import Node
 from croncord.raft.engine.append import Append
 from croncord.raft.engine.pinned import LEADER, MEMBERSHIP, Message, Pinned
 from croncord.raft.engine.votes import Votes
+from croncord.raft.entrylog import EntryLog
 
 _decode = msgspec.json.Decoder().decode
 
 
-def voter(name: str, address: str, incarnation: int = 0) -> Node:
+class Member(Node):  # type: ignore[misc]  # pysyncobj ships no types
+    """A node by name. Its hash is kept, because the engine looks nodes up all the time."""
+
+    def __init__(self, name: str, address: str, incarnation: int = 0) -> None:
+        super().__init__(name, address=address, incarnation=incarnation)
+        self.kept_hash = hash(name)
+
+    def __hash__(self) -> int:
+        kept: int = self.kept_hash
+        return kept
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or super().__eq__(other)
+
+
+def voter(name: str, address: str, incarnation: int = 0) -> Member:
     """Return the engine's form of a voter."""
-    return Node(name, address=address, incarnation=incarnation)
+    return Member(name, address, incarnation)
 
 
 def change_entry(what: str, name: str, address: str, incarnation: int) -> bytes:
@@ -33,29 +49,41 @@ def founding_entry(members: Mapping[str, str]) -> bytes:
     return MEMBERSHIP + msgspec.json.encode(["init", dict(members)])
 
 
+def request_of(command: bytes) -> list[Any] | None:
+    """Return what a membership entry asks for; None for the founding entry and all others."""
+    if command[:1] != MEMBERSHIP:
+        return None
+    request: list[Any] = _decode(command[1:])
+    return None if request[0] == "init" else request
+
+
+def founding_members_of(log: EntryLog) -> dict[str, str] | None:
+    """Return the voters the group was founded with, while the log still holds them."""
+    first = log.at(1)
+    if first is None or first[0][:1] != MEMBERSHIP:
+        return None
+    members: dict[str, str] = _decode(first[0][1:])[1]
+    return members
+
+
 class Membership(Votes, Append):
     """The voters, as the log says."""
 
     def prepare(self) -> None:
         """Start as a member; the log may say otherwise."""
         super().prepare()
+        self.topology = 0
+        """Grows whenever the voters or the connections change."""
         self.removed = False
         """Whether the log says that this node is no voter; it then keeps quiet."""
 
     def parse_change(self, command: bytes) -> list[Any] | None:
         """Read a change; the founding entry is none."""
-        if command[:1] != MEMBERSHIP:
-            return None
-        request: list[Any] = _decode(command[1:])
-        return None if request[0] == "init" else request
+        return request_of(command)
 
     def founding_members(self) -> dict[str, str] | None:
         """Return the voters the group was founded with, while the log still holds them."""
-        first = self.log.at(1)
-        if first is None or first[0][:1] != MEMBERSHIP:
-            return None
-        members: dict[str, str] = _decode(first[0][1:])[1]
-        return members
+        return founding_members_of(self.log)
 
     def change_cluster(self, request: list[Any]) -> bool:
         """Accept a change as leader, unless another one or the term's no-op is not committed."""
@@ -78,6 +106,7 @@ class Membership(Votes, Append):
     def do_change(self, request: list[Any], *, reverse: bool = False) -> bool:
         """Put a change into effect. Changes of this node itself only set `removed`."""
         what, name, address, incarnation = request
+        self.topology += 1
         if self.me is not None and name == self.me.id:
             self.removed = (what == "rem") != reverse
             return False
@@ -87,6 +116,16 @@ class Membership(Votes, Append):
     def may_campaign(self) -> bool:
         """Refuse on a removed node: it starts no elections."""
         return super().may_campaign() and not self.removed
+
+    def connected_to(self, node: Node) -> None:
+        """Note the change."""
+        self.topology += 1
+        super().connected_to(node)
+
+    def disconnected_from(self, node: Node) -> None:
+        """Note the change."""
+        self.topology += 1
+        super().disconnected_from(node)
 
     def members(self) -> dict[str, str]:
         """Return the voters and their addresses, by name."""
@@ -108,6 +147,7 @@ class Membership(Votes, Append):
 
     def adopt_members(self, members: Mapping[str, str]) -> None:
         """Make these the voters, whatever was known before."""
+        self.topology += 1
         if self.me is not None:
             self.removed = self.me.id not in members
         for node in list(self.peers):

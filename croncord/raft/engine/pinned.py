@@ -341,7 +341,7 @@ class Pinned(SyncObj):  # type: ignore[misc]  # pysyncobj ships no types
             self.machine.committed(entry[1], entry[2], command[1:])
 
 
-class PolledSocket:
+class AroundPoller:
     """pysyncobj's poller, with a step before it waits and one after it returned."""
 
     def __init__(self, poller: Any, before: Callable[[], bool], after: Callable[[], None]) -> None:

@@ -1,4 +1,9 @@
-"""Taking a voter out of the group, whoever asks and whoever leads."""
+"""Taking a voter out of the group, whoever asks and whoever leads.
+
+A removed node gets no entries any more, so it does not read in the log that it was removed. It asks
+for pre-votes, which nobody grants while a leader is heard, and so learns from the leader to keep
+quiet.
+"""
 
 from pysyncobj.node import Node
 
@@ -25,7 +30,20 @@ class Removal(Joining, Transfer):
 
     def on_message(self, node: Node, message: Message) -> None:
         """Take requests of other nodes."""
-        if message["type"] != "remove":
+        if message["type"] == "remove":
+            if self.role == LEADER:
+                self.ask_removal(message["name"])
+        elif message["type"] == "removed":
+            if message["term"] >= self.term and not self.leader_is_heard():
+                self.removed = True
+                self.topology += 1
+        else:
+            if message["type"] == "prevote":
+                self._tell_if_removed(node)
             super().on_message(node, message)
-        elif self.role == LEADER:
-            self.ask_removal(message["name"])
+
+    def _tell_if_removed(self, node: Node) -> None:
+        """Tell a former voter that its removal is agreed: nobody else will."""
+        settled = self.change_index is None or self.commit_index >= self.change_index
+        if self.role == LEADER and settled and node not in self.peers:
+            self.send(node, {"type": "removed", "term": self.term})

@@ -11,6 +11,11 @@ from pysyncobj.node import Node
 
 from croncord.raft.engine.pinned import CANDIDATE, FOLLOWER, LEADER, Message, Pinned
 
+HURRY = 0.5
+"""Share of the spread of election timeouts that is waited when the leader's connection is gone."""
+HURRY_SECONDS = 0.05
+"""And at least this long, so that the others notice too."""
+
 
 class Votes(Pinned):
     """Pre-vote, one counted vote per voter and term, and calm after a pause."""
@@ -58,7 +63,17 @@ class Votes(Pinned):
         if self.role == LEADER:
             return True
         silent = self.now() - self.last_contact
-        return self.leader is not None and silent < self.conf.raftMinTimeout
+        return self.leader in self.connected and silent < self.conf.raftMinTimeout
+
+    def disconnected_from(self, node: Node) -> None:
+        """Do not wait out the timeout when the leader's connection is gone: it mostly died.
+
+        If it did not, the others still hear it, and the pre-vote comes to nothing.
+        """
+        super().disconnected_from(node)
+        if node == self.leader and self.role == FOLLOWER:
+            hurry = (self.election_timeout() - self.conf.raftMinTimeout) * HURRY
+            self.election_deadline = min(self.election_deadline, self.now() + HURRY_SECONDS + hurry)
 
     # -- pre-vote ----------------------------------------------------------------------------
 

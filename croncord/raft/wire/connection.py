@@ -174,10 +174,13 @@ class Connection:
         frame = self._take_frame(FRAME_BYTES_MAX)
         if frame is None:
             return False
-        header = _HEADER.pack(len(frame))
-        message = messages.decode(self._receive_cipher.open(frame, header))
+        message = messages.decode(self._receive_cipher.open(frame, _HEADER.pack(len(frame))))
         if message["type"] != "ping":
-            self._on_message(node, message)
+            try:
+                self._on_message(node, message)
+            except ValueError as error:
+                # A fault of ours, not of the peer's bytes: it must not pass for a bad frame.
+                raise RuntimeError(f"a {message['type']} message could not be handled") from error
         return True
 
     def send(self, message: Message) -> None:

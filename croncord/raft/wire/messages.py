@@ -28,6 +28,7 @@ FIELDS: Final[dict[str, dict[str, type | tuple[type, ...]]]] = {
     "hello_ok": {"pristine": bool},
     "admitted": {"term": int},
     "digest": {"index": int, "digest": str},
+    "removed": {"term": int},
     "remove": {"name": str},
     "leader_at": {"name": str, "address": str},
     "prevote": {"term": int, "incarnation": int, **_LOG},
@@ -73,8 +74,11 @@ def decode(data: bytes) -> Message:
     _check(message, fields)
     if message["type"] == "append_entries" and "prevLogIdx" in message:
         _check(message, _APPEND_BODY)
-        if not all(_is_entry(entry) for entry in message["entries"]):
-            raise ValueError("an entry of the wrong shape")
+        if not all(
+            _is_entry(entry) and entry[1] == index
+            for index, entry in enumerate(message["entries"], message["prevLogIdx"] + 1)
+        ):
+            raise ValueError("entries of the wrong shape or out of order")
     if message["type"] == "propose" and not all(type(e) is bytes for e in message["entries"]):
         raise ValueError("a proposal of the wrong shape")
     return message

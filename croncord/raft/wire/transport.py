@@ -16,6 +16,7 @@ from pysyncobj.poller import createPoller
 from pysyncobj.transport import Transport
 
 from croncord.errors import ConfigError
+from croncord.raft.engine.membership import voter
 from croncord.raft.wire.connection import Connection
 from croncord.raft.wire.handshake import Handshake, Hello
 from croncord.raft.wire.messages import Message
@@ -223,7 +224,7 @@ class WireTransport(Transport):  # type: ignore[misc]  # pysyncobj ships no type
             self._complain(theirs.name, f"expected {expected or 'another node'} there")
             return None
         key = theirs.name
-        node = self._nodes.get(key) or Node(key, address=theirs.address)
+        node = self._nodes.get(key) or voter(key, theirs.address)
         older = self._connections.get(key)
         if older is not None:
             if self._keeps_older(older, connection, theirs.name):

@@ -1,9 +1,15 @@
 """The shapes of answers that are put together from others, for the published interface."""
 
+from typing import Any
+
 import msgspec
 
 from croncord.model import JobSpec
+from croncord.service.backfills import BackfillView
+from croncord.service.calendars import CalendarView
 from croncord.service.cluster import NodeView
+from croncord.service.edits import TickChanges
+from croncord.service.outlook import NextView
 from croncord.service.views import JobFacts, RunView, Time, View
 
 
@@ -22,6 +28,16 @@ class JobPage(View, frozen=True, kw_only=True):
     total: int
 
 
+class FieldChange(View, frozen=True, kw_only=True):
+    """What a version changed in one field."""
+
+    field: str
+    before: Any
+    after: Any
+    lines: list[str] | None
+    """For the script, in place of the two: a unified diff."""
+
+
 class JobVersion(View, frozen=True, kw_only=True):
     """A definition as it was saved."""
 
@@ -30,6 +46,7 @@ class JobVersion(View, frozen=True, kw_only=True):
     updated_by: str
     changed: list[str]
     """Names of the fields that differ from the version before."""
+    diff: list[FieldChange]
     definition: JobSpec
 
 
@@ -73,6 +90,38 @@ class Report(View, frozen=True, kw_only=True):
     notes: list[str]
     script: ScriptReport
     matching_nodes: list[str]
+    ticks: TickChanges | None
+    """Which ticks appear and vanish when it is saved; null while its timing is wrong."""
+
+
+class Sentence(View, frozen=True, kw_only=True):
+    """A decision or event in words."""
+
+    at: Time | None
+    text: str
+    node: str | None
+    term: int | None
+    rule: str | None
+    """The field of the job, or the rule of the cluster, that made it so."""
+
+
+class WhyAnswer(View, frozen=True, kw_only=True):
+    """What became of a tick and why, what keeps the job from running now, and what comes next."""
+
+    job: str
+    job_id: str
+    asked: Time
+    tick: Time | None
+    """The nearest one that the ledger or the schedule knows."""
+    kind: str
+    """`row`, `future`, `undecided`, `clock_change`, `before_creation`, `before_edit`, `forgotten`
+    or `none`."""
+    reason: str | None
+    summary: str
+    sentences: list[Sentence]
+    runs: list[RunView]
+    now: list[Sentence]
+    next: NextView
 
 
 class RunPage(View, frozen=True, kw_only=True):
@@ -86,6 +135,18 @@ class NodeList(View, frozen=True, kw_only=True):
     """All machines."""
 
     items: list[NodeView]
+
+
+class BackfillList(View, frozen=True, kw_only=True):
+    """The backfills of a job that are not over."""
+
+    items: list[BackfillView]
+
+
+class CalendarList(View, frozen=True, kw_only=True):
+    """All calendars."""
+
+    items: list[CalendarView]
 
 
 class Paused(View, frozen=True, kw_only=True):

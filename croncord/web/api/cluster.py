@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from croncord.model import Value
 from croncord.service.cluster import ClusterView
 from croncord.web.api.answers import Leader, Paused
 from croncord.web.api.endpoint import Call, Endpoint, NoQuery, ReadQuery, json_answer
@@ -29,6 +30,24 @@ async def transfer_leader(call: Call[NoQuery]) -> web.Response:
     return json_answer(await call.desk.cluster.transfer_leader(call.who))
 
 
+class LabelLimits(Value, frozen=True, kw_only=True):
+    """How many runs all nodes with a label may have at once, by `key=value`."""
+
+    limits: dict[str, int]
+
+
+async def label_limits(call: Call[ReadQuery]) -> web.Response:
+    """GET /cluster/label-limits."""
+    stale = bool(call.query.stale)
+    return json_answer(await call.desk.cluster.label_limits(call.who, stale=stale))
+
+
+async def set_label_limits(call: Call[NoQuery]) -> web.Response:
+    """PUT /cluster/label-limits."""
+    body = await call.body(LabelLimits)
+    return json_answer(await call.desk.cluster.set_label_limits(call.who, body.limits))
+
+
 ENDPOINTS = (
     Endpoint(
         method="GET",
@@ -37,6 +56,23 @@ ENDPOINTS = (
         summary="Who leads, how far each node is, all machines",
         query=ReadQuery,
         answer=ClusterView,
+    ),
+    Endpoint(
+        method="GET",
+        path=CLUSTER + "/label-limits",
+        handler=label_limits,
+        summary="How many runs all nodes with a label may have at once",
+        query=ReadQuery,
+        answer=LabelLimits,
+    ),
+    Endpoint(
+        method="PUT",
+        path=CLUSTER + "/label-limits",
+        handler=set_label_limits,
+        summary="Replace the limits on runs per label",
+        role="admin",
+        body=LabelLimits,
+        answer=LabelLimits,
     ),
     Endpoint(
         method="POST",

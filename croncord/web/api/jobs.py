@@ -45,6 +45,8 @@ class RunBody(Value, frozen=True, kw_only=True):
     environment: dict[str, str] = msgspec.field(default_factory=dict)
     node: str = ""
     idempotency_key: str = ""
+    fire_dependents: bool = True
+    """Whether jobs that run after this one do so when this run ends."""
 
 
 async def list_jobs(call: Call[JobsQuery]) -> web.Response:
@@ -133,6 +135,7 @@ async def run(call: Call[NoQuery]) -> web.Response:
         environment=wanted.environment,
         node=wanted.node,
         idempotency_key=key,
+        fire_dependents=wanted.fire_dependents,
     )
     headers = {"Location": f"/api/v1/runs/{started['id']}"}
     return json_answer(started, status=202, headers=headers)
@@ -141,6 +144,17 @@ async def run(call: Call[NoQuery]) -> web.Response:
 async def versions(call: Call[NoQuery]) -> web.Response:
     """GET /jobs/{job}/versions."""
     return json_answer({"items": await call.desk.jobs.versions(call.who, call.part("job"))})
+
+
+async def restore(call: Call[NoQuery]) -> web.Response:
+    """POST /jobs/{job}/versions/{version}/restore."""
+    text = call.part("version")
+    if not (text.isascii() and text.isdecimal()) or len(text) > 9:
+        raise NotFound(f"{text[:64]!r} is not the number of a version", hint="See the versions.")
+    job = await call.desk.jobs.restore(
+        call.who, call.part("job"), int(text), if_match=call.if_match()
+    )
+    return _job(job)
 
 
 async def _must_exist_if_asked(call: Call[Any]) -> None:
@@ -263,5 +277,13 @@ ENDPOINTS = (
         handler=versions,
         summary="List the definitions that are kept, newest first",
         answer=JobVersions,
+    ),
+    Endpoint(
+        method="POST",
+        path=JOB + "/versions/{version}/restore",
+        handler=restore,
+        summary="Save a definition that is kept as the newest one; honours If-Match",
+        role="operator",
+        answer=JobAnswer,
     ),
 )

@@ -1,7 +1,7 @@
 """`/metrics`: a few figures in Prometheus' text format, as this node sees them."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from aiohttp import web
 
@@ -58,9 +58,15 @@ class Counters:
 COUNTERS: web.AppKey[Counters] = web.AppKey("counters", Counters)
 
 
+GAUGES: web.AppKey[Mapping[str, tuple[str, Callable[[], float]]]] = web.AppKey("gauges", Mapping)
+"""Figures that the daemon adds: what each is about, and how to measure it."""
+
+
 async def metrics(call: Call[NoQuery]) -> web.Response:
     """GET /metrics."""
     lines = [*_gauges(call.desk), *call.request.app[COUNTERS].samples()]
+    for name, (about, measure) in call.request.app.get(GAUGES, {}).items():
+        lines += _family(name, "gauge", about, [({}, measure())])
     body = ("\n".join(lines) + "\n").encode()
     return web.Response(body=body, headers={"Content-Type": _TYPE})
 

@@ -2,20 +2,37 @@
 
 from croncord.web.api import (
     access,
+    calendars,
     cluster,
     events,
     health,
+    job_questions,
     jobs,
     logs,
     metrics,
     nodes,
     runs,
     schedule,
+    search,
 )
 from croncord.web.api.endpoint import Endpoint
 from croncord.web.api.openapi import openapi_endpoint
 
-_NOUNS = (health, metrics, cluster, nodes, jobs, runs, logs, schedule, events, access)
+_NOUNS = (
+    health,
+    metrics,
+    cluster,
+    nodes,
+    jobs,
+    job_questions,
+    runs,
+    calendars,
+    search,
+    logs,
+    schedule,
+    events,
+    access,
+)
 _DESCRIBED: tuple[Endpoint, ...] = tuple(e for noun in _NOUNS for e in noun.ENDPOINTS)
 
 ENDPOINTS: tuple[Endpoint, ...] = (*_DESCRIBED, openapi_endpoint(_DESCRIBED))

@@ -4,9 +4,13 @@ from aiohttp import web
 
 from croncord.ports import RunLogs
 from croncord.service import Desk
+from croncord.web.pages.bulk import BulkPages
 from croncord.web.pages.chrome import Chrome
+from croncord.web.pages.day import DayPage
 from croncord.web.pages.door import Door
+from croncord.web.pages.drill import DrillPage
 from croncord.web.pages.edit import JobEditor
+from croncord.web.pages.find import FindPage
 from croncord.web.pages.frame import FRAME, Frame, setup_templates
 from croncord.web.pages.job import JobPage
 from croncord.web.pages.jobs import JobList
@@ -16,6 +20,8 @@ from croncord.web.pages.overview import Overview
 from croncord.web.pages.problem import render_error
 from croncord.web.pages.run import RunPage
 from croncord.web.pages.runs import RunList
+from croncord.web.pages.versions import VersionPage
+from croncord.web.pages.why import WhyPage
 
 __all__ = ["page_routes", "render_error", "setup_pages", "setup_templates"]
 
@@ -26,13 +32,19 @@ def page_routes(frame: Frame) -> list[web.RouteDef]:
         Chrome,
         Door,
         Overview,
+        DayPage,
+        FindPage,
         JobList,
+        BulkPages,
         JobEditor,
         JobPage,
+        VersionPage,
+        WhyPage,
         RunList,
         RunPage,
         OutputStream,
         NodePages,
+        DrillPage,
     )
     return [route for page in pages for route in page(frame).routes()]
 

@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from croncord.web import auth
-from croncord.web.pages.frame import THEME, TIMES, Frame, keep_choice, see_other
+from croncord.web.pages.frame import KEYS, THEME, TIMES, Frame, keep_choice, see_other
 from croncord.web.query import local_path
 
 
@@ -32,9 +32,10 @@ class Chrome:
         return self._frame.fragment(request, "pulse_only.html")
 
     async def prefer(self, request: web.Request) -> web.Response:
-        """Keep the theme or the kind of times, and go back."""
+        """Keep the theme, the kind of times or the shortcuts' switch, and go back."""
         post = await request.post()
         response = see_other(local_path(str(post.get("next", ""))))
         keep_choice(response, THEME, str(post.get("theme", "")))
         keep_choice(response, TIMES, str(post.get("times", "")))
+        keep_choice(response, KEYS, str(post.get("keys", "")))
         return response

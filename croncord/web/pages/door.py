@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from croncord.errors import CronCordError, FieldError, Forbidden, Invalid, NotFound
+from croncord.errors import CronCordError, FieldError, Invalid, NotFound
 from croncord.web import auth
 from croncord.web.pages.frame import Frame, see_other, signed_in
 from croncord.web.query import local_path
@@ -39,7 +39,7 @@ class Door:
             if text.get("link"):
                 _, cookie = await access.use_link(text["link"], address)
             elif text.get("token"):
-                cookie = await self._with_token(text["token"].strip(), address)
+                _, cookie = await access.sign_in_token(text["token"].strip(), address)
             else:
                 _, cookie = await access.sign_in(
                     text.get("name", ""), text.get("password", ""), address
@@ -51,17 +51,6 @@ class Door:
         response = see_other(local_path(text.get("next", "")))
         auth.begin_session(request, response, cookie)
         return response
-
-    async def _with_token(self, token: str, address: str) -> str:
-        """Turn an API token into a session."""
-        access = self._frame.desk.access
-        who = await access.authenticate_token(token, address)
-        if not who.may("admin"):
-            raise Forbidden(
-                "only an admin's token signs in here", hint="Sign in with a name and password."
-            )
-        _, cookie = await access.use_link(await access.make_link(who, "signin"), address)
-        return cookie
 
     async def _login(
         self,

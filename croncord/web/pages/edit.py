@@ -16,16 +16,21 @@ from croncord.errors import (
 from croncord.model import SCRIPT_BYTES_MAX
 from croncord.schedule import zone_names
 from croncord.service.who import Who
+from croncord.validation import tidy_script
 from croncord.web import auth
+from croncord.web.diff import Comparison, compare
+from croncord.web.format import instant
 from croncord.web.pages.frame import Frame, see_other
 from croncord.web.pages.job_form import (
     Typed,
     errors_by_field,
     fields_from,
+    laid_over,
     take_file,
     typed_from_job,
     typed_from_post,
 )
+from croncord.web.query import job_path, spread
 
 PRESETS = (
     ("Every 5 minutes", "*/5 * * * *"),
@@ -35,6 +40,8 @@ PRESETS = (
     ("1st of the month", "0 4 1 * *"),
     ("By hand only", "@manual"),
 )
+CROWD = 30
+"""From so many launches in one minute on, the preview advises to spread them."""
 _NEW = Typed(
     {
         "schedule": "0 * * * *",
@@ -49,10 +56,6 @@ _NEW = Typed(
         "limits.log_bytes": "16777216",
     }
 )
-_READ_ONLY = (
-    "id", "version", "state", "next_run", "last_run", "running", "created_at", "updated_at",
-    "updated_by", "script_sha256", "script_bytes",
-)  # fmt: skip
 
 
 class Trouble(NamedTuple):
@@ -64,6 +67,15 @@ class Trouble(NamedTuple):
     retry: bool = False
     version: int | None = None
     """Set when somebody saved meanwhile: theirs."""
+    theirs: Comparison | None = None
+    """How theirs and what was typed differ."""
+
+
+class Crowd(NamedTuple):
+    """Many launches in one minute, and the expression that would choose another."""
+
+    planned: int
+    expr: str
 
 
 class JobEditor:
@@ -81,6 +93,9 @@ class JobEditor:
             web.post("/jobs/check", self.check),
             web.get("/jobs/{job}/edit", self.edit),
             web.post("/jobs/{job}/edit", self.save),
+            web.post("/jobs/{job}/edit/review", self.review),
+            web.post("/jobs/{job}/edit/form", self.back),
+            web.get("/jobs/{job}/edit/{step:review|form}", self.begin_again),
         ]
 
     async def new(self, request: web.Request) -> web.Response:
@@ -89,11 +104,17 @@ class JobEditor:
         return await self._form(request, _NEW)
 
     async def edit(self, request: web.Request) -> web.Response:
-        """Show the form of a job."""
+        """Show the form of a job; `?version=` fills it with an earlier definition."""
         who = auth.who(request)
         who.require("operator")
         job = await self._frame.desk.jobs.get(who, request.match_info["job"])
-        return await self._form(request, typed_from_job(job), ref=job["name"])
+        wanted = request.query.get("version", "")
+        if wanted.isdecimal():
+            kept = await self._frame.desk.jobs.versions(who, job["id"])
+            old = next((it for it in kept if str(it["version"]) == wanted), None)
+            if old is not None:
+                job = {**job, **old["definition"]}
+        return await self._form(request, typed_from_job(job), ref=request.match_info["job"])
 
     async def create(self, request: web.Request) -> web.Response:
         """Create the job, or show the form again with what is wrong."""
@@ -105,7 +126,7 @@ class JobEditor:
             job = await self._frame.desk.jobs.create(who, fields)
         except CronCordError as error:
             return await self._again(request, typed, error)
-        return see_other(f"/jobs/{quote(job['name'], safe='')}", _saved(job, typed))
+        return see_other(job_path(job["name"], job["id"]), _saved(job, typed))
 
     async def save(self, request: web.Request) -> web.Response:
         """Replace the job by what the form says, on top of the version it was opened with."""
@@ -120,19 +141,56 @@ class JobEditor:
             job = await self._frame.desk.jobs.replace(
                 who,
                 base["id"],
-                _over(base, fields),
+                laid_over(base, fields),
                 if_match=int(version) if version.isdecimal() else base["version"],
             )
         except CronCordError as error:
             return await self._again(request, typed, error, ref=ref)
-        return see_other(f"/jobs/{quote(job['name'], safe='')}", _saved(job, typed))
+        return see_other(job_path(job["name"], job["id"]), _saved(job, typed))
+
+    async def review(self, request: web.Request) -> web.Response:
+        """Show what saving would change; everything typed goes along in the page."""
+        who, ref = auth.who(request), request.match_info["job"]
+        who.require("operator")
+        typed = await read_form(request)
+        fields = fields_from(typed)
+        try:
+            await self._refuse_problems(who, typed, fields)
+            job = await self._frame.desk.jobs.get(who, ref)
+            after = laid_over(job, fields)
+            verdict = await self._frame.desk.jobs.validate(who, {**after, "id": job["id"]})
+            if verdict["errors"]:
+                raise Invalid([FieldError(e["field"], e["message"]) for e in verdict["errors"]])
+        except CronCordError as error:
+            return await self._again(request, typed, error, ref=ref)
+        context = {
+            "ref": ref,
+            "job": job,
+            "typed": typed,
+            "errors": {},
+            "verdict": verdict,
+            "paused": after["paused"],
+            "after_zone": self._frame.choices(request).zone_for(str(after["timezone"])),
+            "comparison": compare(job, {**after, "script": tidy_script(after["script"])}),
+        }
+        return await self._frame.page(request, "review.html", context)
+
+    async def back(self, request: web.Request) -> web.Response:
+        """Show the form again as it was filled in."""
+        auth.who(request).require("operator")
+        typed = await read_form(request)
+        fields_from(typed)
+        return await self._form(request, typed, ref=request.match_info["job"])
+
+    async def begin_again(self, request: web.Request) -> web.Response:
+        """Lead who loads a step again to the form; the browser's draft has what was typed."""
+        return see_other(f"/jobs/{quote(request.match_info['job'], safe='')}/edit")
 
     async def preview(self, request: web.Request) -> web.Response:
         """Show what a schedule will do: the fragment below the schedule field."""
-        auth.who(request)
-        query = request.query
-        context = self._preview(
-            query.get("schedule", ""), query.get("timezone", "UTC"), query.get("dst", "cron")
+        who, query = auth.who(request), request.query
+        context = await self._preview(
+            who, query.get("schedule", ""), query.get("timezone", "UTC"), query.get("dst", "cron")
         )
         return self._frame.fragment(request, "preview.html", context)
 
@@ -173,7 +231,8 @@ class JobEditor:
             trouble = trouble._replace(title="Not saved", message="")
         elif isinstance(error, VersionChanged):
             job = await self._frame.desk.jobs.get(auth.who(request), ref)
-            trouble = trouble._replace(version=job["version"])
+            mine = laid_over(job, fields_from(typed))
+            trouble = trouble._replace(version=job["version"], theirs=compare(job, mine))
         elif isinstance(error, Conflict):
             typed.problems = [FieldError("name", error.message)]
             trouble = trouble._replace(title="Not saved", message="")
@@ -204,13 +263,18 @@ class JobEditor:
             "zones": zone_names(),
             "presets": PRESETS,
             "script_bytes_max": SCRIPT_BYTES_MAX,
-            **self._preview(typed.get("schedule"), typed.get("timezone"), typed.get("dst", "cron")),
+            **await self._preview(
+                auth.who(request),
+                typed.get("schedule"),
+                typed.get("timezone"),
+                typed.get("dst", "cron"),
+            ),
         }
         return await self._frame.page(
             request, "edit.html", context, status=trouble.status if trouble else 200
         )
 
-    def _preview(self, schedule: str, timezone: str, dst: str) -> dict[str, Any]:
+    async def _preview(self, who: Who, schedule: str, timezone: str, dst: str) -> dict[str, Any]:
         lines = [line.strip() for line in schedule.splitlines() if line.strip()]
         answers: list[dict[str, Any]] = []
         problems: list[FieldError] = []
@@ -229,7 +293,24 @@ class JobEditor:
                 )
             except Invalid as error:
                 problems.extend(error.errors)
-        return {"previews": answers, "preview_problems": problems, "preview_zone": timezone}
+        return {
+            "previews": answers,
+            "preview_problems": problems,
+            "preview_zone": timezone,
+            "crowd": await self._crowd(who, answers),
+        }
+
+    async def _crowd(self, who: Who, answers: list[dict[str, Any]]) -> Crowd | None:
+        """Return how many launches share the first minute, when they are many and could be spread."""
+        expr = answers[0]["expr"] if len(answers) == 1 else ""
+        first = instant(answers[0]["times"][0]) if expr and answers[0]["times"] else None
+        if first is None or spread(expr) == expr:
+            return None
+        ahead = await self._frame.desk.timeline.ahead(who)
+        since = instant(ahead["since"])
+        minute = int((first - since).total_seconds()) // 60 if since else -1
+        planned = ahead["minutes"][minute] if 0 <= minute < len(ahead["minutes"]) else 0
+        return Crowd(planned, spread(expr)) if planned >= CROWD else None
 
 
 async def read_form(request: web.Request) -> Typed:
@@ -245,16 +326,6 @@ async def read_form(request: web.Request) -> Typed:
         else:
             take_file(typed, data, upload.filename)
     return typed
-
-
-def _over(job: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
-    """Lay the form's fields over the job, so that what the form does not know stays."""
-    merged = {name: value for name, value in job.items() if name not in _READ_ONLY}
-    for name, value in fields.items():
-        old = merged.get(name)
-        nested = name in {"target", "misfire", "retries", "limits"}
-        merged[name] = {**old, **value} if nested and isinstance(old, dict) else value
-    return merged
 
 
 def _saved(job: dict[str, Any], typed: Typed) -> str:

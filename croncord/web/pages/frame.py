@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -18,12 +19,17 @@ from croncord.service import Desk
 from croncord.service.who import Who
 from croncord.web import auth, charts, format  # noqa: A004  # the module's name says it best
 from croncord.web.pages.assets import Assets
-from croncord.web.query import address
+from croncord.web.query import address, job_path
 
-THEME, TIMES, ZONE, NOTE = "croncord_theme", "croncord_times", "croncord_zone", "croncord_note"
+THEME, TIMES, KEYS = "croncord_theme", "croncord_times", "croncord_keys"
+ZONE, NOTE = "croncord_zone", "croncord_note"
 _YEAR_SECONDS = 365 * 86400
 _NOTE_SECONDS = 60
-_CHOICES = {THEME: ("auto", "light", "dark"), TIMES: ("job", "mine", "utc")}
+_CHOICES = {
+    THEME: ("auto", "light", "dark"),
+    TIMES: ("job", "mine", "utc"),
+    KEYS: ("on", "off"),
+}
 
 
 def setup_templates(app: web.Application) -> None:
@@ -99,6 +105,7 @@ class Frame:
             "zone": choices.zone,
             "asset": self.assets.url,
             "address": address,
+            "job_path": job_path,
             "here": request.path_qs,
             "path": request.path,
             "query": dict(request.query),
@@ -113,11 +120,12 @@ FRAME = web.AppKey("frame", Frame)
 
 
 class Choices:
-    """Theme and times as this browser wants them, kept in cookies; unknown values are ignored."""
+    """Theme, times and shortcuts as this browser wants them, kept in cookies; unknown values are ignored."""
 
     def __init__(self, cookies: Mapping[str, str]) -> None:
         self.theme = _one_of(THEME, cookies)
         self.times = _one_of(TIMES, cookies)
+        self.keys = _one_of(KEYS, cookies)
         self.own_zone = _known_zone(unquote(cookies.get(ZONE, "")))
 
     @property
@@ -194,7 +202,10 @@ def schedule_list(schedule: str | list[str]) -> list[str]:
 
 def schedule_words(job: Mapping[str, Any]) -> str:
     """Say a job's schedule in English; `H` is drawn from the job's id."""
-    return "; ".join(explain(expr, job["id"]) for expr in schedule_list(job["schedule"]))
+    return "; ".join(_words(expr, job["id"]) for expr in schedule_list(job["schedule"]))
+
+
+_words = lru_cache(maxsize=20_000)(explain)
 
 
 def utc_now_text(now: datetime) -> str:

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import unquote
 
 from aiohttp import web
 
 from croncord.web import auth, charts, format  # noqa: A004  # the module's name says it best
 from croncord.web.pages.frame import Frame, see_other
-from croncord.web.query import local_path
+from croncord.web.query import address, job_path, local_path
 
 _STRIP = 90
 _SHOWN = 25
@@ -35,7 +35,11 @@ class JobPage:
         who = auth.who(request)
         jobs = self._frame.desk.jobs
         job = await jobs.get(who, request.match_info["job"])
+        page = job_path(job["name"], job["id"])
+        if request.match_info["job"] != unquote(page.removeprefix("/jobs/")):
+            raise web.HTTPSeeOther(page)
         rows = (await self._frame.desk.runs.recent([job["id"]], _STRIP))[job["id"]]
+        newest = await self._frame.desk.runs.list(who, job=job["id"], limit=_SHOWN, stale=True)
         zone = self._frame.choices(request).zone_for(job["timezone"])
 
         def title(row: charts.Row) -> str:
@@ -45,8 +49,8 @@ class JobPage:
             "job": job,
             "job_zone": zone,
             "rows": rows,
-            "cells": [charts.cell(row, title(row)) for row in reversed(rows)],
-            "shown": rows[:_SHOWN],
+            "cells": [_cell(row, title(row), page) for row in reversed(rows)],
+            "shown": newest["items"],
             "more": len(rows) > _SHOWN,
             "durations": charts.durations(rows, title=title),
             "versions": await jobs.versions(who, job["id"]),
@@ -77,9 +81,17 @@ class JobPage:
         return see_other("/jobs", f"{ref} is deleted. Its past runs stay in the list of runs.")
 
 
+def _cell(row: charts.Row, title: str, page: str) -> charts.Cell:
+    """Return a cell of the strip: a run leads to its page, a tick that did not run to the reason."""
+    cell = charts.cell(row, title)
+    if row["state"] not in {"skipped", "missed"}:
+        return cell
+    return cell._replace(href=address(f"{page}/why", {}, at=row["nominal_time"]))
+
+
 async def _back(request: web.Request, job: Mapping[str, Any], note: str) -> web.Response:
     post = await request.post()
-    page = f"/jobs/{quote(job['name'], safe='')}"
+    page = job_path(job["name"], job["id"])
     return see_other(local_path(str(post.get("next", "")), page), note)
 
 

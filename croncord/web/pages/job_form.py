@@ -4,13 +4,14 @@ The form's names are the API's; nested ones have dots. Everything typed is kept 
 it is wrong, so that the page can be shown again with nothing lost.
 """
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from croncord.errors import FieldError
-from croncord.validation import tidy_script
+from croncord.validation import READ_ONLY, tidy_script
 
 TEXTS = (
     "name", "description", "owner", "timezone", "dst", "working_directory", "user", "overlap",
@@ -20,12 +21,18 @@ SPANS = (
     "timeout_seconds", "kill_grace_seconds", "jitter_seconds", "misfire.window_seconds",
     "retries.delay_seconds", "retries.max_delay_seconds",
 )  # fmt: skip
-NUMBERS = ("retries.count", "retries.backoff", "limits.log_bytes")
+NUMBERS = (
+    "retries.count", "retries.backoff", "limits.log_bytes", "pause_after_failures",
+    "retention.runs", "retention.days",
+)  # fmt: skip
 TIMES = ("start_at", "end_at")
 TICKS = ("target.every_node", "retries.other_node", "paused")
 LISTS = ("tags", "target.nodes")
 PAIRS = ("environment", "target.labels")
-MAY_BE_NONE = frozenset({"timeout_seconds", "start_at", "end_at"})
+MAY_BE_NONE = frozenset(
+    {"timeout_seconds", "start_at", "end_at", "pause_after_failures", "retention.runs"}
+    | {"retention.days"}
+)
 NAMES = frozenset(
     (*TEXTS, *SPANS, *NUMBERS, *TIMES, *TICKS, *LISTS, *PAIRS, "schedule", "script", "version")
 )
@@ -43,6 +50,9 @@ _FIRST = (
 _ORDER = dict.fromkeys((*_FIRST, *sorted(NAMES)))
 
 _SPAN = re.compile(r"(\d+)\s*(s|sec|m|min|h|d)?", re.IGNORECASE)
+_ENTRY = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^,\n])+')
+_PAIR = re.compile(r'([^="]+|"(?:[^"\\]|\\.)*")=(.*)')
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 _UNIT = {"": 1, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 
 
@@ -76,9 +86,10 @@ def typed_from_job(job: Mapping[str, Any]) -> Typed:
     for name in TICKS:
         values[name] = "true" if _inner(job, name) else ""
     for name in LISTS:
-        values[name] = ", ".join(_inner(job, name))
-    values["environment"] = "\n".join(f"{k}={v}" for k, v in job["environment"].items())
-    values["target.labels"] = ", ".join(f"{k}={v}" for k, v in job["target"]["labels"].items())
+        values[name] = ", ".join(_quoted(entry, ",") for entry in _inner(job, name))
+    for name, between in (("environment", "\n"), ("target.labels", ", ")):
+        pairs = _inner(job, name).items()
+        values[name] = between.join(f"{_quoted(k, ',=')}={_quoted(v, ',')}" for k, v in pairs)
     schedule = job["schedule"]
     values["schedule"] = schedule if isinstance(schedule, str) else "\n".join(schedule)
     values["script"] = job["script"]
@@ -91,7 +102,7 @@ def typed_from_post(pairs: Iterable[tuple[str, str]]) -> Typed:
     values: dict[str, str] = {}
     for name, value in pairs:
         if name in NAMES:
-            text = value if name == "script" else value.strip()
+            text = value if name in {"script", "environment"} else value.strip()
             values[name] = f"{values[name]}, {text}" if name in values and text else text
     # Browsers send every line break of a text box as CRLF; nobody typed those.
     for name in ("script", "schedule", "environment", "target.labels", "description"):
@@ -144,8 +155,9 @@ def fields_from(typed: Typed) -> dict[str, Any]:
     for name in LISTS:
         if name in get or name == "target.nodes":
             _put(fields, name, _words(typed.get(name)))
-    _pairs(typed, fields, "environment", typed.get("environment").split("\n"))
-    _pairs(typed, fields, "target.labels", re.split(r"[,\n]", typed.get("target.labels")))
+    for name in PAIRS:
+        if name in get:
+            _pairs(typed, fields, name)
     return fields
 
 
@@ -191,23 +203,57 @@ def _read(name: str, text: str) -> int | float | str:
         raise ValueError(message) from None
 
 
-def _pairs(typed: Typed, fields: dict[str, Any], name: str, lines: Iterable[str]) -> None:
+def _pairs(typed: Typed, fields: dict[str, Any], name: str) -> None:
+    """Put NAME=value entries: one per line for variables, separated by commas for labels."""
+    text = typed.get(name)
+    entries = text.split("\n") if name == "environment" else _entries(text)
     found: dict[str, str] = {}
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
+    for number, entry in enumerate(entries, 1):
+        if not entry.strip():
             continue
-        key, equals, value = line.partition("=")
-        if not equals or not key.strip():
-            message = f"line {number}: write NAME=value"
-            typed.problems.append(FieldError(name, message))
+        match = _PAIR.fullmatch(entry)
+        if match is None:
+            which = "line" if name == "environment" else "entry"
+            typed.problems.append(FieldError(name, f"{which} {number}: write NAME=value"))
             continue
-        found[key.strip()] = value if name == "environment" else value.strip()
-    if name in typed.values:
-        _put(fields, name, found)
+        value = match[2] if name == "environment" else match[2].strip()
+        found[_bare(match[1].strip())] = _bare(value)
+    _put(fields, name, found)
+
+
+def _entries(text: str) -> list[str]:
+    """Split at commas and line ends that are not inside quotes."""
+    return [entry.strip() for entry in _ENTRY.findall(text) if entry.strip()]
 
 
 def _words(text: str) -> list[str]:
-    return [word.strip() for word in re.split(r"[,\n]", text) if word.strip()]
+    return [_bare(entry) for entry in _entries(text)]
+
+
+def _bare(text: str) -> str:
+    """Take the quotes off a value in quotes, written as in JSON; any other is taken as it is."""
+    if not _QUOTED.fullmatch(text.strip()):
+        return text
+    try:
+        return str(json.loads(text.strip()))
+    except ValueError:
+        return text
+
+
+def _quoted(text: str, special: str) -> str:
+    """Put quotes around what would not be read back as it is."""
+    plain = not any(c in text for c in f'"\n\r{special}') and text == text.strip()
+    return text if plain else json.dumps(text, ensure_ascii=False)
+
+
+def laid_over(job: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay the form's fields over a job, so that what the form does not know stays as it was."""
+    merged = {name: value for name, value in job.items() if name not in READ_ONLY}
+    for name, value in fields.items():
+        old = merged.get(name)
+        is_group = isinstance(old, dict) and name != "environment"
+        merged[name] = {**old, **value} if is_group and old is not None else value
+    return merged
 
 
 def _put(fields: dict[str, Any], name: str, value: Any) -> None:

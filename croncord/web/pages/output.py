@@ -1,67 +1,23 @@
-"""A run's output for people: the last lines in the page, and a stream of finished lines after them."""
+"""A run's output as a stream: finished lines of HTML, after those that the page holds."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 from aiohttp import web
 
-from croncord.errors import NotFound, StoreError, Unreachable
 from croncord.ports import LogChunk
 from croncord.web import auth
 from croncord.web.output import Output
 from croncord.web.pages.frame import Frame
-from croncord.web.pages.lines import OutputLines
+from croncord.web.pages.lines import Line, OutputLines, html_of
 from croncord.web.stream import Event, send_events
 
-TAIL_LINES: Final = 2000
 EVENT_LINES: Final = 500
 BURST_SECONDS: Final = 0.1
 BURST_CHUNKS: Final = 64
-
-
-class Tail(NamedTuple):
-    """A part of an output, as far as it is known now."""
-
-    html: str
-    unfinished: str
-    place: str
-    """Where the stream goes on."""
-    is_all: bool
-    trouble: str
-    """Why it cannot be read now; empty when it could."""
-
-
-async def read_tail(output: Output, *, from_start: bool) -> Tail:
-    """Return the last lines, or the first ones."""
-    lines: list[str] = []
-    reader = OutputLines()
-    trouble = ""
-    cut = False
-    try:
-        if not from_start:
-            reader = OutputLines(str(await output.tail_offset(TAIL_LINES)))
-            cut = reader.offset > 0
-        async with aclosing(output.chunks(reader.offset, system=True)) as chunks:
-            async for chunk in chunks:
-                reader.feed(chunk)
-                while taken := reader.take(EVENT_LINES):
-                    lines += taken
-                if from_start and len(lines) >= TAIL_LINES:
-                    cut = True
-                    break
-    except (NotFound, Unreachable, StoreError) as error:
-        trouble = error.message
-    shown = lines[:TAIL_LINES] if from_start else lines[-TAIL_LINES:]
-    return Tail(
-        html="".join(shown),
-        unfinished="" if cut and from_start else "".join(reader.unfinished()),
-        place=reader.place,
-        is_all=not cut and len(shown) == len(lines),
-        trouble=trouble,
-    )
 
 
 class OutputStream:
@@ -77,7 +33,8 @@ class OutputStream:
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """Send lines until the attempt has ended; a browser that comes back goes on after them.
 
-        Events: `lines` with `{lines, count, unfinished}`, and `end`.
+        Events: `lines` with `{lines, count, unfinished, progress}`, and `end`. With `?once` it
+        closes after what there is now, for browsers that have no connection to spare.
         """
         output = await Output.find(
             self._frame.desk,
@@ -86,7 +43,9 @@ class OutputStream:
             attempt=wanted_attempt(request),
         )
         place = request.headers.get("Last-Event-ID") or request.query.get("from", "")
-        return await send_events(request, _events(output, OutputLines(place)))
+        return await send_events(
+            request, _events(output, OutputLines(place), follow="once" not in request.query)
+        )
 
 
 def wanted_attempt(request: web.Request) -> int | None:
@@ -95,12 +54,14 @@ def wanted_attempt(request: web.Request) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 6 else None
 
 
-async def _events(output: Output, reader: OutputLines) -> AsyncGenerator[Event, None]:
+async def _events(
+    output: Output, reader: OutputLines, *, follow: bool
+) -> AsyncGenerator[Event, None]:
     """Turn chunks into events of at most 500 lines, in bursts ten times a second at most."""
-    chunks = output.chunks(reader.offset, follow=True, system=True)
+    chunks = output.chunks(reader.offset, follow=follow, system=True)
     async with aclosing(_bursts(chunks)) as bursts:
         async for burst in bursts:
-            lines: list[str] = []
+            lines: list[Line] = []
             for chunk in burst:
                 reader.feed(chunk)
                 while taken := reader.take(EVENT_LINES - len(lines)):
@@ -110,14 +71,18 @@ async def _events(output: Output, reader: OutputLines) -> AsyncGenerator[Event, 
                         lines = []
             if lines or reader.unfinished():
                 yield _lines(reader, lines)
-    yield Event("{}", "end")
+    if follow or not output.is_open:
+        yield Event("{}", "end")
 
 
-def _lines(reader: OutputLines, lines: list[str]) -> Event:
+def _lines(reader: OutputLines, lines: list[Line]) -> Event:
+    unfinished = reader.unfinished()
+    progress = [it for it in (line.progress for line in (*lines, *unfinished)) if it is not None]
     body = {
-        "lines": "".join(lines),
+        "lines": html_of(lines),
         "count": len(lines),
-        "unfinished": "".join(reader.unfinished()),
+        "unfinished": html_of(unfinished),
+        "progress": progress[-1] if progress else None,
     }
     return Event(msgspec.json.encode(body).decode(), "lines", reader.place)
 

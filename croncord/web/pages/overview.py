@@ -1,13 +1,15 @@
 """The first page: is anything wrong, what runs, what is next."""
 
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from aiohttp import web
 
 from croncord.web import auth
-from croncord.web.charts import Quorum
-from croncord.web.pages.frame import Frame
+from croncord.web.charts import Quorum, stacks
+from croncord.web.format import instant, stamp
+from croncord.web.pages.frame import Frame, utc_now_text
 
 _FAILURES = ("failed", "timed_out", "lost", "missed")
 _DAY = timedelta(hours=24)
@@ -40,7 +42,14 @@ class Overview:
         cluster = await desk.cluster.show(stale=True)
         voters = [node for node in cluster["nodes"] if node["role"] != "observer"]
         answering = sum(1 for node in voters if node["state"] != "down")
+        zone = self._frame.choices(request).zone
+        past, ahead = await desk.timeline.past(who), await desk.timeline.ahead(who)
+        steps = half_hours(past, ahead)
         context = {
+            "stacks": stacks(steps, title=lambda at: stamp(at, zone)),
+            "step_minutes": past["step_minutes"],
+            "now_at": now_at(past, desk.clock.now()),
+            "is_partial": past["is_partial"],
             "cluster": cluster,
             "down": [node["name"] for node in cluster["nodes"] if node["state"] == "down"],
             "quorum": Quorum(len(voters) or 1, answering),
@@ -52,6 +61,30 @@ class Overview:
             "latest": latest["items"],
         }
         return await self._frame.page(request, "overview.html", context)
+
+
+def half_hours(
+    past: Mapping[str, Any], ahead: Mapping[str, Any]
+) -> list[tuple[str, dict[str, int]]]:
+    """Put twelve hours of outcomes and twelve of plans behind each other; the plan begins after now."""
+    steps = [(step["at"], dict(step["states"])) for step in past["steps"]]
+    last, since = instant(steps[-1][0]), instant(ahead["since"])
+    assert last is not None
+    assert since is not None
+    size = past["step_minutes"]
+    for number in range(1, len(past["steps"]) + 1):
+        at = last + timedelta(minutes=size * number)
+        start = int((at - since).total_seconds()) // 60
+        planned = sum(ahead["minutes"][max(0, start) : max(0, start + size)])
+        steps.append((utc_now_text(at), {"planned": planned} if planned else {}))
+    return steps
+
+
+def now_at(past: Mapping[str, Any], now: datetime) -> float:
+    """Return where now is on the timeline, in its units of ten per step."""
+    since = instant(past["since"])
+    assert since is not None
+    return round((now - since).total_seconds() / 60 / float(past["step_minutes"]) * 10, 2)
 
 
 def by_job(failures: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -11,7 +11,8 @@ from croncord.web import auth
 from croncord.web.format import duration, instant, person, seconds_between
 from croncord.web.output import Output
 from croncord.web.pages.frame import Frame, see_other
-from croncord.web.pages.output import read_tail, wanted_attempt
+from croncord.web.pages.log_window import read_window, wanted_lines
+from croncord.web.pages.output import wanted_attempt
 
 
 class Step(NamedTuple):
@@ -39,13 +40,13 @@ class RunPage:
         ]
 
     async def show(self, request: web.Request) -> web.Response:
-        """Show the run; `?attempt=` an earlier attempt's output, `?from=start` its beginning."""
+        """Show the run; `?attempt=` an earlier one's output, `?first=` and `?find=` a part of it."""
         who = auth.who(request)
         desk = self._frame.desk
         run = await desk.runs.get(who, request.match_info["run"])
         output = await Output.find(desk, who, run["id"], attempt=wanted_attempt(request))
         attempt = output.key.attempt
-        from_start = request.query.get("from") == "start"
+        wanted = wanted_lines(dict(request.query))
         job = await self._job(request, run)
         is_open = run["state"] in OPEN_STATES
         context = {
@@ -57,8 +58,11 @@ class RunPage:
             "attempt": attempt,
             "steps": list(steps(run)),
             "kill_steps": list(kill_steps(run)),
-            "tail": await read_tail(output, from_start=from_start),
-            "from_start": from_start,
+            "window": await read_window(
+                output, wanted, is_brief="X-Croncord-Live" in request.headers
+            ),
+            "wanted": wanted,
+            "attempt_query": attempt if attempt != run["attempt"] else None,
         }
         return await self._frame.page(request, "run.html", context)
 

@@ -27,6 +27,10 @@ export function startDialogs() {
   addEventListener("pageshow", () => {
     for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
   });
+  document.addEventListener("keydown", (event) => {
+    // Enter on a box would press the first button of its form, whichever that is.
+    if (event.key === "Enter" && event.target.matches?.("input[type=checkbox]")) event.preventDefault();
+  });
   for (const box of document.querySelectorAll("[data-show-password]")) {
     const field = document.getElementById(box.dataset.showPassword);
     box.addEventListener("change", () => (field.type = box.checked ? "text" : "password"));

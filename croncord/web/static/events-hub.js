@@ -1,14 +1,17 @@
-// The shared worker: holds the one stream and passes on that something happened.
+// The shared worker: holds the one stream of events, passes on that something happened, and lets
+// only so many pages hold a stream of output open that a connection is always left.
 
 const KINDS = ["hello", "job", "run", "node", "cluster"];
 const RETRY_MS = 5000;
+const SLOTS = 3;
 const ports = new Set();
+const holders = new Set();
 let source = null;
 
 function open() {
   if (source || ports.size === 0) return;
   source = new EventSource("/api/v1/events");
-  const tell = (event) => ports.forEach((port) => port.postMessage(event.type));
+  const tell = ({ type }) => ports.forEach((port) => port.postMessage({ type }));
   for (const kind of KINDS) source.addEventListener(kind, tell);
   source.onerror = () => {
     if (source.readyState !== EventSource.CLOSED) return; // it reconnects by itself
@@ -23,14 +26,26 @@ function close() {
   source = null;
 }
 
+const answers = {
+  take(port) {
+    if (holders.size < SLOTS) holders.add(port);
+    port.postMessage({ slot: holders.has(port) });
+  },
+  give: (port) => holders.delete(port),
+  back(port) {
+    ports.add(port);
+    open();
+  },
+  bye(port) {
+    ports.delete(port);
+    holders.delete(port);
+    close();
+  },
+};
+
 onconnect = (event) => {
   const port = event.ports[0];
   ports.add(port);
-  port.onmessage = ({ data }) => {
-    if (data === "bye") ports.delete(port);
-    else ports.add(port);
-    if (data === "bye") close();
-    else open();
-  };
+  port.onmessage = ({ data }) => answers[data](port);
   open();
 };

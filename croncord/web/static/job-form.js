@@ -195,7 +195,7 @@ export function startJobForm() {
     startScript(form);
     startCheck(form);
     startDraft(form);
-  } else if (document.body.hasAttribute("data-signed-in")) {
+  } else if (document.body.hasAttribute("data-signed-in") && !document.querySelector("[data-unsaved]")) {
     // Some other page came after the form was sent, so it was saved.
     const key = sessionStorage.getItem("croncord-draft-sent");
     if (key) sessionStorage.removeItem(key);

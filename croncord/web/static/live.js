@@ -33,7 +33,11 @@ function swap(region, html) {
   const focused = focusables(region).indexOf(document.activeElement);
   const open = [...region.querySelectorAll("details")].map((it) => it.open);
   const scrolled = region.querySelector(".cells")?.scrollLeft;
+  const ticked = [...region.querySelectorAll('input[type="checkbox"]:checked')].map((it) => `${it.name}=${it.value}`);
   region.innerHTML = html;
+  for (const box of ticked.length ? region.querySelectorAll('input[type="checkbox"]') : []) {
+    box.checked ||= ticked.includes(`${box.name}=${box.value}`);
+  }
   sent.set(region, html);
   region.querySelectorAll("details").forEach((it, index) => (it.open = open[index] ?? it.open));
   if (scrolled) region.querySelector(".cells").scrollLeft = scrolled;
@@ -64,6 +68,13 @@ function update(region, fresh) {
   const sameRows = ids(region) === ids(fresh);
   if (!sameRows && ids(region) && region.matches(":hover, :focus-within")) offer(region, html);
   else swap(region, html);
+}
+
+// After signing in again in another tab, forms that are being filled in belong to the new session.
+function renewForms(fresh) {
+  const token = fresh.querySelector('meta[name="csrf-token"]')?.content;
+  if (!token) return;
+  for (const field of document.querySelectorAll('input[name="csrf_token"]')) field.value = token;
 }
 
 /** Take every region of the page from this document. */
@@ -101,6 +112,7 @@ async function look(url) {
     const fresh = await fetchPage(url, looking.signal);
     if (fresh) {
       away("");
+      renewForms(fresh);
       show(fresh);
     }
   } catch {

@@ -2,6 +2,9 @@
 // page; the rest is in the download. The stream closes while the tab is hidden and goes on after
 // the last line it gave.
 
+import { giveSlot, takeSlot } from "./events.js";
+import { startLineLinks } from "./log-lines.js";
+
 const LINES_KEPT = 20000;
 const CHUNK_LINES = 500;
 const NEAR_END_PX = 40;
@@ -14,15 +17,26 @@ export function startLogView() {
   const status = box.querySelector("[data-log-status]");
   const follow = box.querySelector("[data-log-follow]");
   const chunks = [];
-  let [source, place, lines, told] = [null, box.dataset.place, 0, 0];
+  let [source, opening, place, lines, told] = [null, false, box.dataset.place, 0, 0];
 
+  let scrolling = 0;
   const toEnd = () => {
-    if (follow?.checked) view.scrollTop = view.scrollHeight;
+    scrolling ||= requestAnimationFrame(() => {
+      scrolling = 0;
+      if (follow?.checked) view.scrollTop = view.scrollHeight;
+    });
   };
   const tell = (words) => {
     told = Date.now();
     if (status.textContent !== words) status.textContent = words;
   };
+
+  function showProgress(value) {
+    const bar = document.querySelector("[data-log-progress]");
+    bar.hidden = false;
+    bar.querySelector("progress").value = value;
+    bar.querySelector("span").textContent = `${value} %`;
+  }
 
   function rest() {
     let pre = view.querySelector("[data-log-unfinished]");
@@ -35,10 +49,12 @@ export function startLogView() {
     return pre;
   }
 
-  function append({ lines: html, count, unfinished }) {
+  function append({ lines: html, count, unfinished, progress }) {
+    if (progress !== null) showProgress(progress);
     const last = rest();
     let chunk = chunks.at(-1);
     if (count && (!chunk || chunk.count + count > CHUNK_LINES)) {
+      chunk?.pre.classList.add("full"); // out of sight it need not be laid out
       chunk = { pre: document.createElement("pre"), count: 0 };
       chunks.push(chunk);
       last.before(chunk.pre);
@@ -58,9 +74,15 @@ export function startLogView() {
     toEnd();
   }
 
-  function open() {
-    if (source || !box.dataset.log || document.hidden) return;
-    source = new EventSource(`${box.dataset.log}&from=${encodeURIComponent(place)}`);
+  // Without a slot the server closes after what there is, and the browser comes back for more.
+  async function open() {
+    if (source || opening || !box.dataset.log || document.hidden) return;
+    opening = true;
+    const mine = await takeSlot();
+    opening = false;
+    source = new EventSource(
+      `${box.dataset.log}&from=${encodeURIComponent(place)}${mine ? "" : "&once=1"}`,
+    );
     source.addEventListener("lines", (event) => {
       place = event.lastEventId || place;
       append(JSON.parse(event.data));
@@ -72,7 +94,7 @@ export function startLogView() {
       document.dispatchEvent(new Event("croncord:refresh"));
     });
     source.onerror = () => {
-      tell("Reconnecting…");
+      if (mine) tell("Reconnecting…");
       if (source?.readyState === EventSource.CLOSED) {
         close();
         setTimeout(open, 2000);
@@ -82,6 +104,7 @@ export function startLogView() {
   }
 
   function close() {
+    if (source) giveSlot();
     source?.close();
     source = null;
   }
@@ -98,9 +121,10 @@ export function startLogView() {
   });
   document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
   document.addEventListener("croncord:page", ({ detail }) => {
-    const fresh = detail.querySelector("[data-log]")?.dataset.log;
-    if (fresh && !box.dataset.log) location.reload(); // another attempt has begun
+    const fresh = detail.querySelector("[data-log]");
+    if (fresh && fresh.dataset.attempt !== box.dataset.attempt) location.reload(); // a new attempt
   });
   if (view.hasAttribute("data-log-at-end")) view.scrollTop = view.scrollHeight;
+  startLineLinks(box, view);
   open();
 }

@@ -3,8 +3,10 @@
 
 import { startDialogs } from "./dialogs.js";
 import { startLive } from "./live.js";
+import { startKeys } from "./keys.js";
 import { startLogView } from "./log-view.js";
 import { startJobForm } from "./job-form.js";
+import { startPalette } from "./palette.js";
 import { startPreferences } from "./preferences.js";
 import { startTimes } from "./times.js";
 
@@ -18,3 +20,5 @@ startDialogs();
 startLogView();
 startJobForm();
 startPreferences();
+startPalette();
+startKeys();

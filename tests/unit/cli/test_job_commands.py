@@ -1,5 +1,6 @@
 import json
 import stat
+import sys
 
 import pytest
 
@@ -196,7 +197,7 @@ def test_a_text_that_is_refused_is_kept(croncord, script, editor, tmp_path, sed,
 
 def test_an_edit_does_not_undo_what_somebody_else_saved_meanwhile(croncord, node, script, editor):
     croncord("job", "create", "a", "--script", script)
-    other = f"{__import__('sys').executable} -m croncord job edit a --owner somebody >/dev/null"
+    other = f"{sys.executable} -m croncord job edit a --owner somebody >/dev/null"
     editor(f'1e {other}\ns/^timezone = .*/timezone = "Europe\\/Paris"/')
     status, _, err = croncord("job", "edit", "a")
     assert status == 6

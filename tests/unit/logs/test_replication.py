@@ -289,3 +289,11 @@ async def test_a_change_of_mind_reaches_a_copy_that_follows_a_silent_writer(tmp_
         n2.replicator.want(KEY, ["n1", "n2", "n3"], info)
         await until(lambda: KEY not in n2.replicator.wanted)
         assert n2.store.status(KEY).info == info
+
+
+async def test_a_copy_that_got_nothing_yet_is_not_served_as_an_empty_output(tmp_path):
+    async with cluster(tmp_path, 3) as (n1, n2, n3):
+        await write(n3.store, KEY, numbered(100), end())
+        n2.replicator.want(KEY, ["n1", "n2"], None)
+        await until(lambda: n1.server.asked)
+        assert await text(n2.store, KEY, holders=["n1", "n3"]) == await text(n3.store, KEY)

@@ -1,4 +1,4 @@
-"""A runner on real processes, an output store in memory, and a guard against leftovers."""
+"""For the runner: real processes and a guard against leftovers. For the agent: a scripted world."""
 
 # The store in memory takes every argument of the port and needs only some.
 # ruff: noqa: ARG002
@@ -8,17 +8,35 @@ import contextlib
 import os
 import signal
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from croncord.clock import SystemClock
+from croncord.clock import ManualClock, SystemClock
+from croncord.errors import NoLeader, OutcomeUnknown, StoreError
 from croncord.frames import GAP, SYSTEM, decode_frames
-from croncord.model import LogInfo
+from croncord.lifecycle import Reason, RunState
+from croncord.model import JobSpec, LogInfo
+from croncord.node.agent import Agent
+from croncord.node.agent_journal import Note, VolatileJournal
 from croncord.node.kill import carries, process_table
 from croncord.node.runner import ProcessRunner
+from croncord.node.scripted import Play, ScriptedMachine, ScriptedRunner
 from croncord.ports import LaunchRequest, LogChunk, LogKey, LogStatus, ProcessEnd
+from croncord.raft.commands import (
+    Assignment,
+    AssignRuns,
+    ClaimRuns,
+    ConcludeRuns,
+    Conclusion,
+    FinishRuns,
+    PutJob,
+    ReportKill,
+    RequestKill,
+    TriggerRun,
+)
+from croncord.raft.solo import SoloReplica
 
 NAMES = {1: "stdout", 2: "stderr", 3: "system"}
 
@@ -150,3 +168,166 @@ async def bench(tmp_path) -> AsyncIterator[Bench]:
     finally:
         await it.runner.stop()
         it.end_everything()
+
+
+START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+ME = "n1"
+
+
+class WeatherReplica(SoloReplica):
+    """A replica of one that loses contact on command.
+
+    `weather` holds what happens to the next proposals: "lost" before or "unknown" after they took
+    effect, "fine"; `no_leader` fails all of them and the barriers.
+    """
+
+    def __init__(self, name):
+        super().__init__(name)
+        self.weather: list[str] = []
+        self.no_leader = False
+        self.proposed = []
+
+    async def propose(self, command, **options):
+        self.proposed.append(command)
+        if isinstance(command, ClaimRuns | FinishRuns | ReportKill):
+            if self.no_leader:
+                raise NoLeader("nobody leads")
+            weather = self.weather.pop(0) if self.weather else "fine"
+            if weather == "lost":
+                raise NoLeader("nobody leads")
+            if weather == "unknown":
+                await super().propose(command, **options)
+                raise OutcomeUnknown("not confirmed")
+        return await super().propose(command, **options)
+
+    async def barrier(self, **options):
+        if self.no_leader:
+            raise NoLeader("nobody leads")
+        await super().barrier(**options)
+
+
+class World:
+    """One node in a cluster that agrees at once."""
+
+    def __init__(self, logs):
+        self.clock = ManualClock(START)
+        self.replica = WeatherReplica(ME)
+        self.logs = logs
+        self.journal = VolatileJournal()
+        self.offset_ms = 0
+        self.pressure = ""
+        self.plays: dict[str, Play] = {}
+        self.machine = ScriptedMachine(
+            self.clock, lambda request: self.plays.get(request.key.run_id, Play())
+        )
+        self.requests = {}
+        self.life: asyncio.Task[None] | None = None
+        self.agent: Agent | None = None
+        self._count = 0
+
+    @property
+    def now(self):
+        return self.clock.now()
+
+    def boot(self):
+        self.agent = Agent(
+            name=ME,
+            replica=self.replica,
+            runner=ScriptedRunner(self.machine, self.logs),
+            logs=self.logs,
+            clock=self.clock,
+            journal=self.journal,
+            offset=lambda: self.offset_ms,
+            pressure=lambda: self.pressure,
+        )
+        self.life = asyncio.create_task(self.agent.run())
+
+    async def crash(self):
+        self.life.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self.life
+
+    async def pass_time(self, seconds=0.0):
+        for _ in range(60):
+            await asyncio.sleep(0)
+        while seconds > 0:
+            step = min(seconds, 0.25)
+            await self.clock.advance(step)
+            for _ in range(60):
+                await asyncio.sleep(0)
+            seconds -= step
+
+    async def job(self, **spec):
+        spec = JobSpec(**({"name": "job", "script": "true"} | spec))
+        await self.replica.propose(PutJob(at=self.now, job_id="j", spec=spec, next_due=None))
+
+    async def assign(self, run_id, attempt=1, node=ME):
+        assignment = Assignment(run_id=run_id, attempt=attempt, node=node)
+        await self.replica.propose(AssignRuns(at=self.now, term=9, assignments=(assignment,)))
+
+    async def trigger(self, play=None, *, node=ME, due_in=0.0):
+        """Ask for a run that is due in so many seconds, and give it to a node."""
+        self._count += 1
+        run_id = f"r{self._count:03}"
+        if play is not None:
+            self.plays[run_id] = play
+        at = self.now + timedelta(seconds=due_in)
+        await self.replica.propose(TriggerRun(at=at, job_id="j", run_id=run_id))
+        await self.assign(run_id, node=node)
+        return run_id
+
+    async def kill(self, run_id, grace_seconds=5):
+        command = RequestKill(
+            at=self.now, by="user:ada", run_id=run_id, grace_seconds=grace_seconds
+        )
+        await self.replica.propose(command)
+
+    async def declare_lost(self, run_id, attempt=1):
+        conclusion = Conclusion(
+            run_id=run_id, attempt=attempt, state=RunState.LOST, reason=Reason.NODE_DOWN
+        )
+        await self.replica.propose(ConcludeRuns(at=self.now, term=9, conclusions=(conclusion,)))
+
+    def run(self, run_id):
+        return self.replica.state.run(run_id)
+
+    def commands(self, kind):
+        return [command for command in self.replica.proposed if isinstance(command, kind)]
+
+
+class Notebook(VolatileJournal):
+    """Notes on a disk that may refuse."""
+
+    def __init__(self):
+        super().__init__()
+        self.refuses: set[Note] = set()
+
+    async def write(self, note, keys):
+        if note in self.refuses:
+            raise StoreError("the disk is full")
+        await super().write(note, keys)
+
+
+@pytest.fixture
+async def world(memory_logs):
+    it = World(memory_logs)
+    await it.replica.start()
+    await it.job()
+    it.boot()
+    await it.pass_time()
+    yield it
+    await it.crash()
+    await it.replica.stop()
+
+
+@pytest.fixture
+async def forgetful_world(memory_logs):
+    it = World(memory_logs)
+    it.journal = Notebook()
+    await it.replica.start()
+    await it.job()
+    it.boot()
+    await it.pass_time()
+    yield it
+    await it.crash()
+    await it.replica.stop()

@@ -163,7 +163,7 @@ async def test_a_spool_the_disk_lost_does_not_harm_what_the_store_holds(bench, d
         spool.write_bytes(held + bytes(500))
     for _ in range(2):
         await restart(bench)
-        assert (await bench.runner.wait(key)).outcome == "lost"
+        assert (await bench.runner.wait(key)).outcome == "runner_killed"
         assert bench.logs.held[key].startswith(held)
         assert [f.stream for f in bench.logs.frames(key)].count(END) == 1
 

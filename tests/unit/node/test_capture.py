@@ -5,13 +5,25 @@ import resource
 import signal
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from croncord.frames import END, STDERR, STDOUT, SYSTEM, decode_frames, gap_bytes
+from croncord.frames import (
+    END,
+    STDERR,
+    STDOUT,
+    SYSTEM,
+    decode_frames,
+    encode_frame,
+    gap_bytes,
+)
 from croncord.node.capture import Capture
+from croncord.node.tail import Tail
 
 
 @pytest.fixture
-def spool(tmp_path):
+def spool(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     descriptor = os.open(tmp_path / "spool", os.O_CREAT | os.O_RDWR | os.O_APPEND)
     yield descriptor
     os.close(descriptor)
@@ -85,3 +97,67 @@ def test_a_disk_that_refuses_costs_bytes_which_are_marked_where_they_are_missing
         (END, b"{}"),
     ]
     assert capture.dropped_bytes == 57
+
+
+@given(
+    pieces=st.lists(
+        st.tuples(st.sampled_from([STDOUT, STDERR]), st.binary(min_size=1)), max_size=40
+    ),
+    head=st.integers(1, 60),
+    tail=st.integers(1, 60),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_head_and_tail_are_kept_whatever_the_pieces(spool, pieces, head, tail):
+    os.ftruncate(spool, 0)
+    capture = Capture(spool, head, tail)
+    for stream, data in pieces:
+        capture.take(stream, data)
+    capture.end(b"{}")
+    frames = frames_of(spool)
+    written = b"".join(data for _, data in pieces)
+    kept = b"".join(frame.payload for frame in frames if frame.is_output)
+    cut = max(0, len(written) - head - tail)
+    assert kept == written[:head] + written[max(head, len(written) - tail) :]
+    assert gaps(frames) == ([cut] if cut else [])
+    assert capture.dropped_bytes == cut
+    assert capture.is_over_limit == (cut > 0)
+    assert frames[-1].stream == END
+
+
+def test_the_cut_lies_between_head_and_tail_and_the_reader_was_told_when_it_began(spool):
+    capture = Capture(spool, 4, 3)
+    for data in (b"abcd", b"efgh", b"ijkl"):
+        capture.take(STDOUT, data)
+    told = [frame.payload for frame in frames_of(spool) if frame.stream == SYSTEM]
+    assert b"the last 3 of what follows" in told[0]
+    capture.end(b"{}")
+    assert [(f.stream, f.payload) for f in frames_of(spool) if f.payload != told[0]] == [
+        (STDOUT, b"abcd"),
+        (SYSTEM, b"5"),
+        (STDOUT, b"jkl"),
+        (END, b"{}"),
+    ]
+
+
+def test_a_tail_needs_no_more_room_than_twice_its_size_and_a_piece(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tail = Tail(1000)
+    for number in range(500):
+        tail.push(encode_frame(STDOUT, b"%03d" % number * 20, 0))
+    kept = b"".join(decode_frames(frame)[0][0].payload for frame in tail.frames())
+    assert len(kept) == 1000
+    assert kept.endswith(b"499")
+    assert tail.cut_bytes == 500 * 60 - 1000
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_directory_that_is_gone_costs_the_tail_and_nothing_else(tmp_path, monkeypatch, spool):
+    place = tmp_path / "place"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    place.rmdir()
+    capture = Capture(spool, 4, 4)
+    capture.take(STDOUT, b"abcdefghij")
+    capture.end(b"{}")
+    assert output(frames_of(spool)) == b"abcd"
+    assert gaps(frames_of(spool)) == [6]

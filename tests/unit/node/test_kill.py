@@ -58,8 +58,7 @@ FAMILY = {
 
 
 def below(pid: int) -> set[int]:
-    table = kill.process_table()
-    return {child for child in kill.descendants(table, [pid]) if table[child].is_alive}
+    return {process.pid for process in kill.below([pid])}
 
 
 def directory(bench, key: LogKey) -> str:
@@ -152,7 +151,7 @@ async def test_a_script_whose_shim_is_killed_is_ended_and_called_lost(bench):
     await bench.logs.until_output(key, b"ready")
     os.kill(shim_pid(bench, key), signal.SIGKILL)
     end = await bench.runner.wait(key)
-    assert end.outcome == "lost"
+    assert end.outcome == "runner_killed"
     assert "the process that watched over it was killed" in end.detail
     assert end.started_at is not None
     assert bench.logs.output(key) == b"ready\n"
@@ -194,6 +193,19 @@ def test_a_name_full_of_parentheses_and_spaces_does_not_confuse_the_process_tabl
         assert process.state in "RSD"
     finally:
         child.kill()
+        child.wait()
+
+
+def test_without_lists_of_children_the_process_table_tells_the_same(monkeypatch):
+    child = subprocess.Popen(["/bin/sh", "-c", "sleep 60 & wait"], start_new_session=True)
+    try:
+        while len(below(child.pid)) < 1:
+            pass
+        listed = below(os.getpid())
+        monkeypatch.setattr(os.path, "exists", lambda _: False)
+        assert below(os.getpid()) == listed
+    finally:
+        os.killpg(child.pid, signal.SIGKILL)
         child.wait()
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from croncord.errors import Conflict, NotFound, StoreError
 from croncord.frames import gap_bytes
+from croncord.model import Messages
 from croncord.node import supervision
 from croncord.node.rundir import read_json
 from croncord.ports import LogKey
@@ -209,7 +210,7 @@ async def test_output_beyond_the_limit_is_cut_and_the_cut_is_marked(bench):
     assert len(bench.logs.output(key)) == 100_000
     assert sum(gap_bytes(frame) for frame in frames) == 2_900_000
     assert "2900000 bytes of output were dropped" in end.detail
-    assert "limit of 100000 bytes" in bench.logs.system(key)[0]
+    assert "the first 50000 bytes" in bench.logs.system(key)[0]
 
 
 async def test_a_script_that_closes_its_output_and_lives_on_is_waited_for(bench):
@@ -328,3 +329,24 @@ async def test_a_long_path_to_the_runs_is_no_trouble(tmp_path, bench):
     key = await bench.launch("sleep 60")
     await bench.runner.kill(key, grace_seconds=0)
     assert (await bench.runner.wait(key)).outcome == "killed"
+
+
+async def test_what_a_script_tells_about_itself_comes_back_with_its_result(bench):
+    script = "echo ::progress 10; echo ::notice half >&2; printf '::pro'; sleep 0.1; "
+    script += "echo gress 50; echo ::output file=x; echo ::unknown y; echo ::metric rows=7"
+    key, end = await bench.run(script)
+    assert end.messages == Messages(
+        progress=50, metrics={"rows": 7}, notices=("half",), outputs={"file": "x"}
+    )
+    assert b"::progress 50\n" in bench.logs.output(key), "the lines stay in the output"
+
+
+async def test_what_a_script_told_before_the_daemon_restarted_is_not_forgotten(bench):
+    key = await bench.launch("echo ::notice before; echo ready; sleep 0.6; echo ::notice after")
+    await bench.logs.until_output(key, b"ready")
+    await bench.runner.stop()
+    for _ in range(2):
+        bench.runner = bench.fresh_runner()
+        await bench.runner.start()
+        assert (await bench.runner.wait(key)).messages.notices == ("before", "after")
+        await bench.runner.stop()

@@ -14,6 +14,7 @@ from croncord.raft.commands import (
     JobDecisions,
     MarkNodes,
     PauseCluster,
+    PauseJob,
     PutJob,
     PutLink,
     PutNode,
@@ -77,6 +78,53 @@ def test_timing_cannot_change_while_a_due_tick_is_undecided():
     assert cluster.do(DeleteJob(at=cluster.now, job_id=job.id)).refusal.code == "behind"
     cluster.decide()
     assert put(cluster, job, spec=retime).refusal is None
+
+
+def test_a_tick_that_was_decided_ahead_is_not_due_again_under_a_new_schedule():
+    cluster = Cluster()
+    job = cluster.add_job(schedule="* * * * *")
+    cluster.run_until(at(59.5))
+    (run,) = cluster.open_runs()
+    spec = msgspec.structs.replace(job.spec, schedule=("*/1 * * * *", "0 3 * * *"))
+    again = PutJob(at=cluster.now, job_id=job.id, spec=spec, next_due=at(60))
+    assert cluster.do(again).refusal.code == "behind"
+    cluster.add_job(schedule="0-59 * * * *")
+    cluster.claim(run)
+    cluster.run_until(at(61))
+    assert [(r.id, r.state) for r in cluster.open_runs()] == [(run.id, "running")]
+    assert cluster.state.jobs[job.id].next_due == at(120)
+
+
+def test_a_decision_about_a_row_that_is_there_already_changes_nothing():
+    cluster = Cluster()
+    job = cluster.add_job()
+    cluster.run_until(at(60))
+    (run,) = cluster.claim_all()
+    held = cluster.state.jobs[job.id]
+    decision = Decision(
+        run_id=run.id, nominal_time=at(120), due_at=at(120), trigger="schedule", state="pending"
+    )
+    batch = JobDecisions(
+        job_id=job.id, job_version=1, due=held.next_due, next_due=at(180), decisions=(decision,)
+    )
+    cluster.do(DecideTicks(at=at(120), term=1, jobs=(batch,)))
+    assert cluster.open_runs() == [run]
+
+
+@pytest.mark.parametrize("pause", ["paused", "cluster_paused"])
+def test_a_pause_that_was_agreed_before_a_decision_wins(pause):
+    cluster = Cluster()
+    job = cluster.add_job()
+    cluster.now = at(59.5)
+    decided = cluster.plan()
+    if pause == "paused":
+        cluster.do(PauseJob(at=cluster.now, job_id=job.id, paused=True))
+    else:
+        cluster.do(PauseCluster(at=cluster.now, paused=True))
+    for command in decided.commands:
+        cluster.do(command)
+    assert cluster.outcomes() == [("12:01:00", "skipped", pause)]
+    assert not cluster.open_runs()
 
 
 def test_a_run_keeps_the_version_it_was_decided_with():

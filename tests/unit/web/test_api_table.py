@@ -3,12 +3,24 @@
 The table of the code is the list of cases, so an endpoint without these answers cannot exist.
 """
 
+from datetime import datetime
+
 import pytest
+from desks import OPERATOR
 
 from croncord.web.api.table import ENDPOINTS
 
 JOB = {"name": "made", "script": "true\n"}
+PAST = {"since": "2026-01-01T00:00:00Z", "until": "2026-01-03T00:00:00Z"}
+ICALENDAR = """BEGIN:VCALENDAR
+BEGIN:VEVENT
+DTSTART;VALUE=DATE:20200704
+RRULE:FREQ=YEARLY
+END:VEVENT
+END:VCALENDAR
+"""
 WORKS = {
+    ("GET", "/api/v1/logs/search"): ({"params": {"q": "text"}}, 200),
     # what to send, and which status comes back; names of jobs, runs and nodes are filled in
     ("POST", "/api/v1/jobs"): ({"json": JOB}, 201),
     ("POST", "/api/v1/jobs:validate"): ({"json": JOB}, 200),
@@ -20,6 +32,15 @@ WORKS = {
     ("POST", "/api/v1/tokens"): ({"json": {"name": "a token"}}, 201),
     ("POST", "/api/v1/users"): ({"json": {"name": "zoe", "password": "long enough"}}, 201),
     ("POST", "/api/v1/cluster/transfer-leader"): ({}, 409),
+    ("PUT", "/api/v1/cluster/label-limits"): ({"json": {"limits": {"disk=n1": 2}}}, 200),
+    ("POST", "/api/v1/jobs/{job}/backfill"): ({"json": PAST}, 202),
+    ("PUT", "/api/v1/calendars/{calendar}"): ({"json": {"dates": ["12-25"]}}, 200),
+    ("POST", "/api/v1/calendars/{calendar}/import"): ({"json": {"text": ICALENDAR}}, 200),
+}
+CREATES = {
+    ("PUT", "/api/v1/jobs/{job}"),
+    ("PUT", "/api/v1/calendars/{calendar}"),
+    ("POST", "/api/v1/calendars/{calendar}/import"),
 }
 NO_BODY = {("GET", e.path) for e in ENDPOINTS} | {("DELETE", e.path) for e in ENDPOINTS}
 STREAMS = {"/api/v1/events"}
@@ -34,8 +55,14 @@ guarded = pytest.mark.parametrize(
 
 async def address(door, endpoint):
     """Make what the endpoint is about; returns its path with everything filled in."""
-    await door.office.job()
+    await door.office.job(schedule="@daily")
     await door.office.add_user("zed")
+    desk = door.office.desk
+    await desk.calendars.put(OPERATOR, "holidays", {"dates": ["12-25"]})
+    backfill = ""
+    if "{backfill}" in endpoint.path:
+        since, until = (datetime.fromisoformat(PAST[name]) for name in ("since", "until"))
+        backfill = (await desk.backfills.start(OPERATOR, "backup", since=since, until=until))["id"]
     token = await door.office.desk.access.create_token(
         (await door.office.desk.access.authenticate_token(door.tokens["admin"], "")),
         {"name": "old"},
@@ -45,7 +72,15 @@ async def address(door, endpoint):
         await door.office.launch(run)
         await door.office.lose(run)
     name = "zed" if "/users/" in endpoint.path else "n2"
-    return endpoint.path.format(job="backup", run=run, name=name, id=token["id"])
+    return endpoint.path.format(
+        job="backup",
+        run=run,
+        name=name,
+        id=token["id"],
+        calendar="holidays",
+        backfill=backfill,
+        version="1",
+    )
 
 
 @by_name
@@ -132,12 +167,17 @@ async def test_a_body_that_is_no_json_object_is_refused(door, endpoint):
 
 @by_name
 async def test_what_does_not_exist_is_not_found(door, endpoint):
-    if "{" not in endpoint.path or (endpoint.method, endpoint.path) == (
-        "PUT",
-        "/api/v1/jobs/{job}",
-    ):
+    if "{" not in endpoint.path or (endpoint.method, endpoint.path) in CREATES:
         return
-    path = endpoint.path.format(job="nope", run="0" * 24, name="nope", id="nope")
+    path = endpoint.path.format(
+        job="nope",
+        run="0" * 24,
+        name="nope",
+        id="nope",
+        calendar="nope",
+        backfill="nope",
+        version="nope",
+    )
     sent, _ = WORKS.get((endpoint.method, endpoint.path), ({}, 0))
     status, body = await door.problem(endpoint.method, path, **sent)
     assert status == 404

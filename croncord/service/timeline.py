@@ -1,0 +1,192 @@
+"""The half-days around now: how runs ended, and which launches are planned.
+
+Both are counted at most once a minute, when somebody looks; the ticks of a schedule are worked out
+once an hour. Who looks while they are counted anew gets the counts of before.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from itertools import islice, takewhile
+from typing import Any, Generic, TypeVar
+
+from croncord.calendars import closed_by
+from croncord.model import Job
+from croncord.ports import Ledger, RunFilter
+from croncord.preview import iso_utc
+from croncord.raft.state import ClusterState
+from croncord.service.agreement import Agreement
+from croncord.service.views import Json
+from croncord.service.who import Who
+from croncord.ticks import ticks_after
+
+FRESH_SECONDS = 60.0
+PAST_HOURS, AHEAD_HOURS = 12, 25
+STEP_MINUTES = 30
+_TICKS_MAX = 1440
+_ROWS_MAX, _ROWS_AT_ONCE = 20_000, 250
+_JOBS_AT_ONCE = 20
+_COLLISIONS = 10
+_COLLISION_JOBS = 3
+
+T = TypeVar("T")
+
+
+class Remembered(Generic[T]):
+    """A value that is worked out again in the background once it is a minute old."""
+
+    def __init__(self, agreement: Agreement, work_out: Callable[[], Awaitable[T]]) -> None:
+        self._monotonic = agreement.clock.monotonic
+        self._work_out = work_out
+        self._value: T | None = None
+        self._at = 0.0
+        self._task: asyncio.Task[None] | None = None
+
+    async def get(self) -> T:
+        """Return the value; only the first time this waits."""
+        is_old = self._value is None or self._monotonic() - self._at >= FRESH_SECONDS
+        if is_old and (self._task is None or self._task.done()):
+            self._task = asyncio.create_task(self._renew())
+        while self._value is None and self._task is not None:
+            await asyncio.shield(self._task)
+        assert self._value is not None
+        return self._value
+
+    def forget(self) -> None:
+        """Work it out anew for the next who asks."""
+        self._value = None
+
+    async def _renew(self) -> None:
+        self._value = await self._work_out()
+        self._at = self._monotonic()
+
+
+class TimelineService:
+    """Counts for pictures of the time around now."""
+
+    def __init__(self, agreement: Agreement, ledger: Ledger) -> None:
+        self._agreement = agreement
+        self._ledger = ledger
+        self._past = Remembered(agreement, self._count_past)
+        self._ahead = Remembered(agreement, self._count_ahead)
+        self._hour: datetime | None = None
+        self._ticks: dict[Any, tuple[datetime, ...] | None] = {}
+
+    async def past(self, who: Who) -> Json:
+        """Return `{since, step_minutes, steps, is_partial}`: final rows of twelve hours by state.
+
+        Each of `steps` is `{at, states: {state: count}}`. Partial when there were more than 20,000.
+        """
+        who.require("viewer")
+        return await self._past.get()
+
+    async def ahead(self, who: Who) -> Json:
+        """Return `{since, minutes, often, collisions}`: planned launches of the next 25 hours.
+
+        `minutes` counts launches minute by minute from `since`, a full hour. `often` jobs run more
+        than once a minute and are left out. `collisions` are the fullest minutes, as
+        `{at, launches, jobs: [{id, name, schedule}]}`. Paused jobs and closed calendars count not.
+        """
+        who.require("viewer")
+        return await self._ahead.get()
+
+    def forget_plan(self) -> None:
+        """Count what is ahead anew: somebody on this node changed schedules and wants to see it."""
+        self._ahead.forget()
+
+    async def _count_past(self) -> Json:
+        step = timedelta(minutes=STEP_MINUTES)
+        now = self._agreement.now()
+        end = _floor(now, STEP_MINUTES) + step
+        since = end - timedelta(hours=PAST_HOURS)
+        counts: list[Counter[str]] = [Counter() for _ in range(PAST_HOURS * 60 // STEP_MINUTES)]
+        before, seen = "", 0
+        while seen < _ROWS_MAX:
+            where = RunFilter(since=since, until=end)
+            rows = self._ledger.page(where, limit=_ROWS_AT_ONCE, before=before)
+            for row in rows:
+                counts[(row.nominal_time - since) // step][str(row.state)] += 1
+            seen += len(rows)
+            if len(rows) < _ROWS_AT_ONCE:
+                break
+            before = rows[-1].id
+            await asyncio.sleep(0)
+        steps = [
+            {"at": iso_utc(since + index * step), "states": dict(count)}
+            for index, count in enumerate(counts)
+        ]
+        is_partial = seen >= _ROWS_MAX
+        return {
+            "since": iso_utc(since),
+            "step_minutes": STEP_MINUTES,
+            "steps": steps,
+            "is_partial": is_partial,
+        }
+
+    async def _count_ahead(self) -> Json:
+        hour = _floor(self._agreement.now(), 60)
+        if hour != self._hour:
+            self._hour, self._ticks = hour, {}
+        state = self._agreement.state
+        minutes = [0] * (AHEAD_HOURS * 60)
+        jobs_at: dict[int, list[Job]] = {}
+        often = 0
+        for index, job in enumerate(list(state.jobs.copy_entries().values())):
+            if index % _JOBS_AT_ONCE == 0:
+                await asyncio.sleep(0)
+            if job.spec.paused:
+                continue
+            ticks = self._ticks_of(job, hour)
+            if ticks is None:
+                often += 1
+                continue
+            for tick in _open_ticks(state, job, ticks):
+                minute = int((tick - hour).total_seconds()) // 60
+                minutes[minute] += 1
+                jobs_at.setdefault(minute, []).append(job)
+        fullest = sorted(jobs_at, key=lambda minute: (-len(jobs_at[minute]), minute))
+        collisions = [
+            {
+                "at": iso_utc(hour + timedelta(minutes=minute)),
+                "launches": len(jobs_at[minute]),
+                "jobs": [_short(job) for job in jobs_at[minute]],
+            }
+            for minute in fullest[:_COLLISIONS]
+            if len(jobs_at[minute]) >= _COLLISION_JOBS
+        ]
+        return {
+            "since": iso_utc(hour),
+            "minutes": minutes,
+            "often": often,
+            "collisions": collisions,
+        }
+
+    def _ticks_of(self, job: Job, hour: datetime) -> tuple[datetime, ...] | None:
+        """Return the job's ticks after the hour began, None when there are too many."""
+        spec = job.spec
+        own = job.id if any("H" in expr for expr in spec.schedule) else ""
+        anchor = job.anchor if any("@every" in expr for expr in spec.schedule) else None
+        key = (spec.schedule, spec.timezone, spec.dst, spec.start_at, spec.end_at, own, anchor)
+        if key not in self._ticks:
+            end = hour + timedelta(hours=AHEAD_HOURS)
+            just_before = hour - timedelta(milliseconds=1)
+            ticks = ticks_after(spec, job.id, job.anchor, just_before)
+            found = tuple(islice(takewhile(lambda tick: tick < end, ticks), _TICKS_MAX * 2))
+            self._ticks[key] = None if len(found) == _TICKS_MAX * 2 else found
+        return self._ticks[key]
+
+
+def _open_ticks(state: ClusterState, job: Job, ticks: tuple[datetime, ...]) -> tuple[datetime, ...]:
+    calendars = state.calendars_of(job)
+    if not calendars:
+        return ticks
+    return tuple(tick for tick in ticks if not closed_by(calendars, tick))
+
+
+def _floor(at: datetime, minutes: int) -> datetime:
+    return at.replace(minute=at.minute // minutes * minutes, second=0, microsecond=0)
+
+
+def _short(job: Job) -> Json:
+    return {"id": job.id, "name": job.name, "schedule": list(job.spec.schedule)}

@@ -1,0 +1,75 @@
+"""Three real nodes and a browser while the leader dies, and then the majority."""
+
+import pytest
+from browser_window import expect, window
+from fleet import TOKEN, Fleet
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.cluster,
+    pytest.mark.asyncio(loop_scope="session"),
+]
+
+
+async def test_a_form_outlives_the_leader_and_the_majority(browser, tmp_path):
+    with Fleet(tmp_path, 3) as fleet:
+        leader = fleet.leader()
+        here, other = fleet.followers()
+        async with window(browser, here.url) as watched:
+            watched.expect_status(503)
+            page = watched.page
+            await watched.context.request.post(f"{here.url}/login", form={"token": TOKEN})
+            await watched.go("/nodes")
+            await expect(page.locator(".pill")).to_contain_text(f"leader {leader.name}")
+            await expect(page.get_by_role("row", name=leader.name)).to_contain_text("leader")
+
+            leader.kill()
+            await expect(page.locator(".pill")).not_to_contain_text(
+                f"leader {leader.name}", timeout=20_000
+            )
+            await expect(page.locator(".pill")).to_contain_text("· leader", timeout=20_000)
+            row = page.get_by_role("row", name=leader.name)
+            await expect(row).to_contain_text("Down", timeout=20_000)
+
+            await watched.go("/jobs/new")
+            await page.get_by_label("Name", exact=True).fill("typed before the fall")
+            await page.get_by_label("Script", exact=True).fill("echo still here\n")
+            other.kill()
+            banner = page.get_by_text("No leader since")
+            await expect(banner).to_be_visible(timeout=20_000)
+            await page.get_by_role("button", name="Save").click()
+            await expect(page.get_by_role("alert")).to_contain_text("Everything you typed is kept")
+            await expect(page.get_by_label("Name", exact=True)).to_have_value(
+                "typed before the fall"
+            )
+            await expect(page.get_by_label("Script", exact=True)).to_have_value("echo still here\n")
+
+            other.start()
+            await expect(banner).to_be_hidden(timeout=30_000)
+            await page.get_by_role("button", name="Try again").click()
+            await expect(page.get_by_role("heading", level=1)).to_have_text("typed before the fall")
+
+
+async def test_a_drill_hands_leadership_over_and_accounts_for_every_tick(browser, tmp_path):
+    with Fleet(tmp_path, 3) as fleet:
+        leader = fleet.leader()
+        async with window(browser, leader.url) as watched:
+            page = watched.page
+            await watched.context.request.post(f"{leader.url}/login", form={"token": TOKEN})
+            await watched.go("/jobs/new")
+            await page.get_by_label("Name", exact=True).fill("steady")
+            await page.get_by_label("Schedule", exact=True).fill("@every 2s")
+            await page.get_by_label("Script", exact=True).fill("true\n")
+            await page.get_by_role("button", name="Save").click()
+            await expect(page.get_by_role("heading", level=1)).to_have_text("steady")
+            await watched.go("/cluster/drill")
+            await page.get_by_role("button", name="Hand over").click()
+            await page.get_by_role("dialog").get_by_role("button", name="Hand over").click()
+            head = page.locator(".head")
+            await expect(head).to_contain_text(
+                f"Leadership went from {leader.name}", timeout=20_000
+            )
+            rows = page.locator("tbody tr")
+            await expect(rows.nth(3)).to_be_visible(timeout=30_000)
+            await expect(rows.first).not_to_contain_text(f"node {leader.name},")
+            await expect(page.locator(".tile").nth(3)).to_contain_text("0 twice, 0 jobs behind")

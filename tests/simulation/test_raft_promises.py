@@ -1,0 +1,98 @@
+"""Promises that pysyncobj does not make at all: durability, check-quorum, calm, fresh reads."""
+
+import pytest
+from raft_stage import elect, inject, isolate, without, world_of
+
+from croncord.raft.engine import Engine
+from croncord.raft.engine.pinned import LEADER
+
+
+def acknowledges_before_the_sync(self):
+    self.send_acks()
+    self.transport.flush()
+
+
+def an_acknowledged_entry_is_lost_with_the_power(engine_class):
+    with world_of(engine_class) as world:
+        elect(world, "n1")
+        command = world.propose("n1")
+        world.tick("n1", 0.01)
+        world.deliver("n1", "n2", 9)
+        world.nodes["n2"].engine._after_poll()
+        world.deliver("n2", "n1", 9)
+        world.tick("n1", 0.01)
+        if command not in world.acknowledged:
+            return False
+        world.crash("n2")
+        world.start("n2")
+        log = world.nodes["n2"].engine.log
+        return not any(command.encode() in entry[0] for entry in log.entries)
+
+
+def a_leader_without_a_majority_goes_on_for_long(engine_class):
+    with world_of(engine_class) as world:
+        elect(world, "n1")
+        isolate(world, "n1")
+        for _ in range(30):
+            world.tick("n1", 0.05)
+        return world.nodes["n1"].engine.role == LEADER
+
+
+class Patient(Engine):
+    """pysyncobj's default time until a leader without a majority steps down."""
+
+    def tick(self, timeout):
+        self.conf.leaderFallbackTimeout = 30
+        super().tick(timeout)
+
+
+def votes_for_anybody(self):
+    return False
+
+
+def a_node_that_comes_back_deposes_a_healthy_leader(engine_class):
+    with world_of(engine_class) as world:
+        elect(world, "n1")
+        leader = world.nodes["n1"].engine
+        inject(
+            world,
+            "n3",
+            "n2",
+            {
+                "type": "request_vote",
+                "term": leader.term + 5,
+                "last_log_index": 10**6,
+                "last_log_term": leader.term,
+                "transfer": False,
+                "incarnation": 0,
+            },
+        )
+        return world.nodes["n2"].engine.term > leader.term
+
+
+def stale_read(engine_class):
+    with world_of(engine_class) as world:
+        elect(world, "n1")
+        isolate(world, "n1")
+        answers = []
+        world.nodes["n1"].engine.ask_read_index(answers.append)
+        for _ in range(10):
+            world.tick("n1", 0.05)
+        return any(index is not None for index in answers)
+
+
+SCENARIOS = [
+    (
+        an_acknowledged_entry_is_lost_with_the_power,
+        without(_after_poll=acknowledges_before_the_sync),
+    ),
+    (a_node_that_comes_back_deposes_a_healthy_leader, without(leader_is_heard=votes_for_anybody)),
+    (stale_read, without(majority=lambda _self, _count: True)),
+    (a_leader_without_a_majority_goes_on_for_long, Patient),
+]
+
+
+@pytest.mark.parametrize(("scenario", "ablated"), SCENARIOS, ids=[s.__name__ for s, _ in SCENARIOS])
+def test_the_layer_keeps_its_promise_and_would_not_without_its_rule(scenario, ablated):
+    assert not scenario(Engine)
+    assert scenario(ablated)

@@ -1,0 +1,255 @@
+"""Real processes that are killed, frozen and restarted while they work. `pytest -m slow`."""
+
+import asyncio
+import contextlib
+import itertools
+import json
+import os
+import random
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+MEMBER = Path(__file__).with_name("raft_member.py")
+pytestmark = [pytest.mark.slow, pytest.mark.cluster]
+ROUNDS = int(os.environ.get("CRONCORD_TORTURE_ROUNDS", "60"))
+
+
+def free_port():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+class Member:
+    """A node process whose answers may never come."""
+
+    def __init__(self, name, directory, members):
+        self.name, self._directory, self._members = name, directory, members
+        self.process = None
+        self._numbers = itertools.count()
+        self._waiting = {}
+        self._reader = None
+
+    @property
+    def is_up(self):
+        return self.process is not None
+
+    async def start(self, *extra):
+        log = (self._directory / f"{self.name}.log").open("ab")
+        with log:
+            self.process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                str(MEMBER),
+                self.name,
+                str(self._directory / self.name),
+                "a shared secret",
+                json.dumps(self._members),
+                *extra,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                limit=1 << 24,
+            )
+        self._reader = asyncio.create_task(self._read(self.process))
+        self.ready = asyncio.get_running_loop().create_future()
+
+    async def _read(self, process):
+        while line := await process.stdout.readline():
+            if line == b"ready\n":
+                self.ready.set_result(True)
+                continue
+            answer = json.loads(line)
+            future = self._waiting.pop(answer["n"], None)
+            if future is not None and not future.done():
+                future.set_result(answer)
+        await process.wait()
+        if not self.ready.done():
+            self.ready.set_result(False)
+        if self.process is process:
+            self.process = None
+        for future in self._waiting.values():
+            if not future.done():
+                future.set_result({"ok": False, "error": "died"})
+        self._waiting.clear()
+
+    async def ask(self, do, seconds=15, **fields):
+        number = next(self._numbers)
+        future = self._waiting[number] = asyncio.get_running_loop().create_future()
+        line = json.dumps({"n": number, "do": do, **fields}) + "\n"
+        with contextlib.suppress(ConnectionError):
+            self.process.stdin.write(line.encode())
+        try:
+            async with asyncio.timeout(seconds):
+                return await future
+        except TimeoutError:
+            return {"ok": False, "error": "timeout"}
+
+    def signal(self, number):
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(number)
+
+    async def kill(self):
+        if self.process is not None:
+            self.signal(signal.SIGKILL)
+        if self._reader is not None:
+            await self._reader
+
+    async def close(self):
+        if self.process is not None:
+            self.signal(signal.SIGCONT)
+            self.process.stdin.close()
+        if self._reader is not None:
+            await self._reader
+
+
+@contextlib.asynccontextmanager
+async def group(directory, names=("ada", "bob", "cyd")):
+    members = {name: f"127.0.0.1:{free_port()}" for name in names}
+    nodes = {name: Member(name, directory, members) for name in names}
+    try:
+        for node in nodes.values():
+            await node.start()
+            assert await node.ready
+        yield nodes
+    finally:
+        for node in nodes.values():
+            await node.close()
+
+
+async def agree(nodes):
+    """All nodes, once settled: their jobs with versions."""
+    states = [await node.ask("barrier", 30) for node in nodes]
+    assert all(state["ok"] for state in states), states
+    states = [await node.ask("barrier", 30) for node in nodes]
+    assert len({state["digest"] for state in states}) == 1
+    return states[0]["jobs"]
+
+
+async def keep_proposing(nodes, worker, confirmed, stop):
+    for number in itertools.count():
+        if stop.is_set():
+            return
+        job = f"w{worker}-{number}"
+        up = [node for node in nodes.values() if node.is_up]
+        if not up:
+            await asyncio.sleep(0.05)
+            continue
+        answer = await random.choice(up).ask("put", 12, id=job)
+        if answer["ok"]:
+            confirmed.append(job)
+        else:
+            await asyncio.sleep(0.02)
+
+
+async def disturb(nodes, rng):
+    """One fault: a death, a freeze longer than every timeout, or the death of all at once."""
+    dice = rng.random()
+    up = [node for node in nodes.values() if node.is_up]
+    if dice < 0.1:
+        for node in up:
+            node.signal(signal.SIGKILL)
+        for node in up:
+            await node.kill()
+        for node in nodes.values():
+            await node.start()
+    elif dice < 0.3:
+        node = rng.choice(up)
+        node.signal(signal.SIGSTOP)
+        await asyncio.sleep(2.5)
+        node.signal(signal.SIGCONT)
+    elif dice < 0.4:
+        await rng.choice(up).ask("snapshot", 2)
+    else:
+        node = rng.choice(up)
+        await node.kill()
+        await asyncio.sleep(rng.choice([0.0, 0.3, 1.5]))
+        await node.start()
+    await asyncio.sleep(rng.choice([0.2, 0.8, 1.5]))
+    for node in nodes.values():
+        if not node.is_up:
+            await node.start()
+
+
+async def test_what_was_confirmed_is_there_exactly_once_after_all_that(tmp_path):
+    rng = random.Random(7)
+    confirmed, stop = [], asyncio.Event()
+    async with group(tmp_path) as nodes:
+        workers = [
+            asyncio.create_task(keep_proposing(nodes, worker, confirmed, stop))
+            for worker in range(4)
+        ]
+        for _ in range(ROUNDS):
+            await disturb(nodes, rng)
+        stop.set()
+        await asyncio.gather(*workers)
+        for node in nodes.values():
+            assert await node.ready
+        jobs = await agree(nodes.values())
+    missing = [job for job in confirmed if job not in jobs]
+    repeated = {job: version for job, version in jobs.items() if version != 1}
+    print(f"{len(confirmed)} confirmed, {len(jobs)} applied, {ROUNDS} faults")  # noqa: T201
+    assert not missing
+    assert not repeated
+    assert len(confirmed) > ROUNDS
+
+
+async def put_on_each(nodes, job):
+    """Propose on every node that is up; returns what was confirmed."""
+    answers = {}
+    for node in nodes:
+        if node.is_up:
+            name = f"{job}-{node.name}"
+            answers[name] = await node.ask("put", 12, id=name)
+    return [name for name, answer in answers.items() if answer["ok"]]
+
+
+@pytest.mark.parametrize("kind", ["write", "snapshot"])
+async def test_death_at_any_step_to_the_disk_leaves_a_node_that_starts_and_agrees(tmp_path, kind):
+    confirmed = []
+    async with group(tmp_path) as nodes:
+        victim = nodes["bob"]
+        for point in range(1, 41 if kind == "write" else 9):
+            await victim.kill()
+            await victim.start(f"{kind}:{point}")
+            await victim.ready
+            for number in itertools.count():
+                job = f"{kind}-{point}-{number}"
+                if not victim.is_up or number > 60:
+                    break
+                confirmed += await put_on_each((victim, nodes["ada"]), job)
+                if kind == "snapshot" and victim.is_up:
+                    await victim.ask("snapshot", 2)
+            await victim.kill()
+            await victim.start()
+            assert await victim.ready, "it does not start again"
+        jobs = await agree(nodes.values())
+    assert not [job for job in confirmed if job not in jobs]
+    assert set(jobs.values()) == {1}
+
+
+async def test_failover_after_the_death_of_the_leader(tmp_path):
+    trials, took = int(os.environ.get("CRONCORD_FAILOVER_TRIALS", "20")), []
+    async with group(tmp_path) as nodes:
+        for trial in range(trials):
+            roles = {name: (await node.ask("status"))["role"] for name, node in nodes.items()}
+            leader = next((nodes[n] for n, role in roles.items() if role == "leader"), None)
+            if leader is None:
+                await asyncio.sleep(0.2)
+                continue
+            other = next(node for node in nodes.values() if node is not leader)
+            leader.signal(signal.SIGKILL)
+            begin = time.monotonic()
+            answer = await other.ask("put", 12, id=f"failover-{trial}")
+            took.append(time.monotonic() - begin)
+            assert answer["ok"]
+            await leader.kill()
+            await leader.start()
+            assert await leader.ready
+            await leader.ask("barrier", 20)
+    took.sort()
+    print(f"failover: p50 {took[len(took) // 2]:.2f} s, worst {took[-1]:.2f} s")  # noqa: T201

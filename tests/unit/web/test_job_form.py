@@ -1,0 +1,169 @@
+import pytest
+
+from croncord.errors import FieldError
+from croncord.service.views import spec_json
+from croncord.validation import read_job
+from croncord.web.pages.job_form import (
+    Typed,
+    errors_by_field,
+    fields_from,
+    laid_over,
+    take_file,
+    typed_from_job,
+    typed_from_post,
+)
+
+FULL = {
+    "name": "all of it",
+    "script": "#!/bin/sh\ntrue\n",
+    "schedule": ["0 3 * * *", "@every 90s"],
+    "description": "Does\ntwo things",
+    "owner": "ops",
+    "tags": ["prod", "two words", "with, comma", '"quoted"'],
+    "timezone": "Europe/Berlin",
+    "dst": "once",
+    "start_at": "2027-01-01T00:00:00.000Z",
+    "end_at": "2028-01-01T00:00:00.000Z",
+    "jitter_seconds": 30,
+    "working_directory": "/srv",
+    "user": "www-data",
+    "environment": {"A": "1=2", "B": " spaces ", "C": "two\nlines", "D": '"q"', "E": ""},
+    "target": {
+        "labels": {"disk": "ssd", "a=b": "c,d"},
+        "nodes": ["n1", "n2"],
+        "strategy": "hash",
+        "every_node": True,
+    },
+    "overlap": "queue_one",
+    "misfire": {"policy": "run_all", "window_seconds": 60},
+    "delivery": "at_least_once",
+    "timeout_seconds": 900,
+    "kill_grace_seconds": 3,
+    "retries": {
+        "count": 2,
+        "delay_seconds": 5,
+        "backoff": 1.5,
+        "max_delay_seconds": 600,
+        "other_node": True,
+    },
+    "limits": {"log_bytes": 2048},
+    "paused": True,
+}
+
+
+def test_a_job_survives_the_way_through_the_form_and_back():
+    spec = read_job(FULL)
+    job = spec_json(spec) | {"version": 4}
+    typed = typed_from_post(typed_from_job(job).values.items())
+    fields = fields_from(typed)
+    assert typed.problems == []
+    assert read_job(laid_over(job, fields)) == spec
+    assert typed.get("version") == "4"
+
+
+def test_an_untouched_new_form_means_the_defaults():
+    fields = fields_from(
+        typed_from_post([("name", "a"), ("script", "true"), ("schedule", "@daily")])
+    )
+    spec = read_job(fields)
+    assert spec == read_job({"name": "a", "script": "true", "schedule": "@daily"})
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90", 90), ("90s", 90), ("15m", 900), ("15 min", 900), ("2h", 7200), ("1 d", 86400)],
+)
+def test_lengths_of_time_may_have_a_unit(text, seconds):
+    fields = fields_from(typed_from_post([("timeout_seconds", text)]))
+    assert fields["timeout_seconds"] == seconds
+
+
+def test_what_cannot_be_read_is_named_and_kept():
+    typed = typed_from_post(
+        [
+            ("timeout_seconds", "soon"),
+            ("retries.count", "many"),
+            ("environment", "A=1\nnonsense"),
+            ("target.labels", "disk"),
+        ]
+    )
+    fields_from(typed)
+    assert {problem.field for problem in typed.problems} == {
+        "timeout_seconds",
+        "retries.count",
+        "environment",
+        "target.labels",
+    }
+    assert typed.get("timeout_seconds") == "soon"
+    assert typed.get("environment") == "A=1\nnonsense"
+
+
+def test_no_time_limit_is_an_empty_field():
+    assert fields_from(typed_from_post([("timeout_seconds", " ")]))["timeout_seconds"] is None
+
+
+def test_line_breaks_of_a_browser_are_nobodys_windows_file():
+    typed = typed_from_post(
+        [("script", "#!/bin/sh\r\necho a\r\n"), ("schedule", "@daily\r\n@hourly")]
+    )
+    assert typed.get("script") == "#!/bin/sh\necho a\n"
+    assert fields_from(typed)["schedule"] == ["@daily", "@hourly"]
+    assert typed.notes == []
+
+
+def test_several_boxes_of_one_name_are_a_list():
+    typed = typed_from_post([("target.nodes", "n1"), ("target.nodes", "n2"), ("unknown", "x")])
+    assert fields_from(typed)["target"]["nodes"] == ["n1", "n2"]
+    assert "unknown" not in typed.values
+
+
+def test_an_uploaded_file_wins_and_its_windows_marks_are_told():
+    typed = Typed({"script": "old"})
+    take_file(typed, b"\xef\xbb\xbf#!/usr/bin/env python3\r\nprint(1)\r\n", "job.py")
+    assert typed.get("script") == "#!/usr/bin/env python3\nprint(1)\n"
+    assert typed.notes == [
+        "The byte order mark at the start of job.py was removed.",
+        "2 Windows line ends (CRLF) of job.py became LF.",
+    ]
+
+
+def test_a_file_with_mixed_line_ends_is_kept_and_told():
+    typed = Typed()
+    take_file(typed, b"a\r\nb\n", "x.sh")
+    assert typed.get("script") == "a\r\nb\n"
+    assert "others in LF" in typed.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"ok\n\xe4\n", "x.sh is not UTF-8 text: byte 0xe4 in line 2"),
+        (b"a\nb\0\n", "x.sh has a NUL byte in line 2"),
+    ],
+)
+def test_a_file_that_is_not_text_is_refused_with_its_line(data, message):
+    typed = Typed({"script": "what was typed"})
+    take_file(typed, data, "x.sh")
+    assert typed.problems == [FieldError("script_file", message)]
+    assert typed.get("script") == "what was typed"
+
+
+def test_errors_go_to_their_fields_in_the_order_of_the_form():
+    errors = [
+        FieldError("retries.count", "too many"),
+        FieldError("environment.1A", "is no name"),
+        FieldError("schedule", "hour: 25"),
+        FieldError("tags[2]", "too long"),
+        FieldError("nowhere.at_all", "odd"),
+        FieldError("name", "taken"),
+    ]
+    sorted_errors = errors_by_field(errors)
+    assert sorted_errors == {
+        "": ["nowhere.at_all: odd"],
+        "name": ["taken"],
+        "tags": ["2: too long"],
+        "schedule": ["hour: 25"],
+        "environment": ["1A: is no name"],
+        "retries.count": ["too many"],
+    }
+    assert list(sorted_errors)[:2] == ["", "name"]
