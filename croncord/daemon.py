@@ -217,6 +217,7 @@ class Daemon:
                 clock=self._clock,
                 logs=self._logs,
                 receive_vitals=self._receive_vitals,
+                hand_over=self._replica.transfer_leadership,
                 ledger=self._ledger,
             ),
             error_page=render_error,

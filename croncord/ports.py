@@ -291,6 +291,9 @@ class Peers(Protocol):
     async def send_vitals(self, leader_http: str, vitals: Vitals) -> tuple[Sighting, ...]:
         """Report to the leader; the answer is the leader's table of everybody."""
 
+    async def hand_over(self, leader_http: str) -> None:
+        """Ask the leader to give leadership away; returns when it no longer leads."""
+
     def log_stream(
         self, node_http: str, key: LogKey, *, offset: int, follow: bool
     ) -> AsyncIterator[bytes]:

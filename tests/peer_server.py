@@ -33,6 +33,10 @@ def _nobody_leads(_vitals):
     raise NoLeader("n does not lead")
 
 
+async def _nobody_takes_over():
+    raise NoLeader("this node does not lead")
+
+
 class PeerServer:
     """Serves an output store to other nodes."""
 
@@ -51,7 +55,11 @@ class PeerServer:
         self.busy = 0
         verifier = PeerVerifier(secret, self.url) if secret else None
         routes = peer_routes(
-            verifier=verifier, clock=SystemClock(), logs=logs, receive_vitals=receive_vitals
+            verifier=verifier,
+            clock=SystemClock(),
+            logs=logs,
+            receive_vitals=receive_vitals,
+            hand_over=_nobody_takes_over,
         )
         app = web.Application(middlewares=[_errors, self._note])
         app.add_routes(routes)

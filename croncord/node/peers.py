@@ -70,6 +70,10 @@ class HttpPeers:
         answer = await self._call("POST", leader_http, "vitals", body=body)
         return _decoded(_decode_sightings, answer, leader_http)
 
+    async def hand_over(self, leader_http: str) -> None:
+        """Ask the leader to give leadership away. Raises Unreachable when it could not."""
+        await self._call("POST", leader_http, "hand-over", read_seconds=WORK_SECONDS)
+
     async def log_status(self, node_http: str, key: LogKey) -> LogStatus | None:
         """Ask what another node holds. Raises Unreachable."""
         return await self._status(node_http, f"{_path(key)}/status", ANSWER_SECONDS)

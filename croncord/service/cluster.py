@@ -8,10 +8,10 @@ import msgspec
 
 from croncord import __version__
 from croncord.clock import to_milliseconds
-from croncord.errors import Conflict, FieldError, Invalid, NotFound
+from croncord.errors import Conflict, FieldError, Invalid, NoLeader, NotFound
 from croncord.lifecycle import RunState
 from croncord.model import Node
-from croncord.ports import Sighting
+from croncord.ports import Peers, Sighting
 from croncord.preview import iso_utc
 from croncord.raft.commands import DrainNode, PauseCluster, RemoveNode, SetLabelLimits
 from croncord.raft.port import ReplicaStatus
@@ -89,11 +89,16 @@ class ClusterService:
     """What people see and do of the cluster."""
 
     def __init__(
-        self, agreement: Agreement, name: str, sightings: Callable[[], Sequence[Sighting]]
+        self,
+        agreement: Agreement,
+        name: str,
+        sightings: Callable[[], Sequence[Sighting]],
+        peers: Peers | None,
     ) -> None:
         self._agreement = agreement
         self._name = name
         self._sightings = sightings
+        self._peers = peers
 
     async def show(self, *, stale: bool = False) -> Json:
         """Return who leads, how far each is, and all nodes."""
@@ -181,18 +186,19 @@ class ClusterService:
         return {"limits": value}
 
     async def transfer_leader(self, who: Who) -> Json:
-        """Give leadership to another node. Only the leader can; others say whom to ask."""
+        """Have leadership given to another node, whichever node is asked. Raises NoLeader."""
         who.require("admin")
         status = self._agreement.replica.status()
         if status.leader != self._name:
-            leader = self.freshness()
-            hint = f"Ask {leader['leader_http']}." if leader["leader_http"] else "Try again later."
-            raise Conflict(
-                f"{self._name} does not lead; {status.leader or 'nobody'} does", hint=hint
-            )
-        if len(status.members) < 2:
+            leader = self._agreement.state.nodes.get(status.leader or "")
+            if leader is None or self._peers is None:
+                raise NoLeader("nobody leads", hint="Wait for an election, then try again.")
+            await self._peers.hand_over(leader.http)
+        elif len(status.members) < 2:
             raise Conflict("there is no other node to lead", hint="Add a node first.")
-        await self._agreement.replica.transfer_leadership()
+        else:
+            await self._agreement.replica.transfer_leadership()
+        await self._agreement.replica.barrier()
         return {"leader": self._agreement.replica.status().leader}
 
     def freshness(self) -> Json:

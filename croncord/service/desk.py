@@ -42,7 +42,7 @@ class Desk:
         self.logs = logs
         self._events = EventFeed(replica)
         self.access = AccessService(agreement, admin_token_sha256)
-        self.cluster = ClusterService(agreement, name, sightings)
+        self.cluster = ClusterService(agreement, name, sightings, peers)
         self.runs = RunService(agreement, ledger, logs, peers, name)
         self.search = SearchService(agreement, self.runs, logs, peers, name)
         self.jobs = JobService(agreement, self.runs, check_syntax)

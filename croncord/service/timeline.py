@@ -28,6 +28,7 @@ _TICKS_MAX = 1440
 _ROWS_MAX, _ROWS_AT_ONCE = 20_000, 250
 _JOBS_AT_ONCE = 20
 _COLLISIONS = 10
+_RANKED = 400
 _COLLISION_JOBS = 3
 
 T = TypeVar("T")
@@ -86,7 +87,8 @@ class TimelineService:
 
         `minutes` counts launches minute by minute from `since`, a full hour. `often` jobs run more
         than once a minute and are left out. `collisions` are the fullest minutes, as
-        `{at, launches, jobs: [{id, name, schedule}]}`. Paused jobs and closed calendars count not.
+        `{at, times, launches, jobs: [{id, name, schedule}]}`; the same jobs at several `times` are told
+        once. Paused jobs and closed calendars count not.
         """
         who.require("viewer")
         return await self._ahead.get()
@@ -145,15 +147,16 @@ class TimelineService:
                 minute = int((tick - hour).total_seconds()) // 60
                 minutes[minute] += 1
                 jobs_at.setdefault(minute, []).append(job)
-        fullest = sorted(jobs_at, key=lambda minute: (-len(jobs_at[minute]), minute))
+        first = int((self._agreement.now() - hour).total_seconds()) // 60
+        coming = {minute: jobs for minute, jobs in jobs_at.items() if minute >= first}
         collisions = [
             {
-                "at": iso_utc(hour + timedelta(minutes=minute)),
-                "launches": len(jobs_at[minute]),
-                "jobs": [_short(job) for job in jobs_at[minute]],
+                "at": iso_utc(hour + timedelta(minutes=times[0])),
+                "times": len(times),
+                "launches": len(coming[times[0]]),
+                "jobs": [_short(job) for job in coming[times[0]]],
             }
-            for minute in fullest[:_COLLISIONS]
-            if len(jobs_at[minute]) >= _COLLISION_JOBS
+            for times in _fullest(coming)
         ]
         return {
             "since": iso_utc(hour),
@@ -182,6 +185,16 @@ def _open_ticks(state: ClusterState, job: Job, ticks: tuple[datetime, ...]) -> t
     if not calendars:
         return ticks
     return tuple(tick for tick in ticks if not closed_by(calendars, tick))
+
+
+def _fullest(jobs_at: dict[int, list[Job]]) -> list[list[int]]:
+    """Return the minutes in which most jobs begin, those of the same jobs together."""
+    ranked = sorted(jobs_at, key=lambda minute: (-len(jobs_at[minute]), minute))
+    together: dict[tuple[str, ...], list[int]] = {}
+    for minute in ranked[:_RANKED]:
+        if len(jobs_at[minute]) >= _COLLISION_JOBS:
+            together.setdefault(tuple(job.id for job in jobs_at[minute]), []).append(minute)
+    return list(together.values())[:_COLLISIONS]
 
 
 def _floor(at: datetime, minutes: int) -> datetime:

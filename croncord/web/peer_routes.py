@@ -5,7 +5,7 @@ Every call is signed with the cluster secret; without one, all are refused. Answ
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import Final
 
@@ -43,17 +43,26 @@ def peer_routes(
     clock: Clock,
     logs: RunLogs,
     receive_vitals: Callable[[Vitals], Sequence[Sighting]],
+    hand_over: Callable[[], Awaitable[None]],
     ledger: LedgerPages | None = None,
 ) -> list[web.RouteDef]:
     """Return the routes. `verifier` is None on a node without a cluster secret.
 
     `receive_vitals` notes a node's report and returns what is known of everybody; it raises
-    NoLeader on a node that does not lead.
+    NoLeader on a node that does not lead. `hand_over` gives leadership to another node.
     """
-    calls = _Calls(verifier, clock, logs, receive_vitals, ledger)
+    calls = _Calls(
+        verifier,
+        clock,
+        logs,
+        receive_vitals=receive_vitals,
+        hand_over=hand_over,
+        ledger=ledger,
+    )
     log = f"{PREFIX}/logs/{{run}}/{{attempt}}"
     return [
         web.post(f"{PREFIX}/vitals", calls.vitals),
+        web.post(f"{PREFIX}/hand-over", calls.hand_over),
         web.post(f"{PREFIX}/search", calls.search),
         web.get(f"{PREFIX}/ledger/days", calls.ledger_days),
         web.get(f"{PREFIX}/ledger/rows", calls.ledger_rows),
@@ -70,9 +79,12 @@ class _Calls:
         verifier: PeerVerifier | None,
         clock: Clock,
         logs: RunLogs,
+        *,
         receive_vitals: Callable[[Vitals], Sequence[Sighting]],
+        hand_over: Callable[[], Awaitable[None]],
         ledger: LedgerPages | None,
     ) -> None:
+        self._hand_over = hand_over
         self._ledger = ledger
         self._verifier = verifier
         self._clock = clock
@@ -86,6 +98,11 @@ class _Calls:
         except msgspec.DecodeError as error:
             raise Malformed(f"these are no vitals: {error}") from error
         return _answer(self._receive_vitals(vitals))
+
+    async def hand_over(self, request: web.Request) -> web.StreamResponse:
+        await self._signed_body(request)
+        await self._hand_over()
+        return _answer(None)
 
     async def search(self, request: web.Request) -> web.StreamResponse:
         body = await self._signed_body(request)

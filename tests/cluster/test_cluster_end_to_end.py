@@ -267,6 +267,15 @@ def test_with_no_majority_reads_are_answered_as_stale_and_changes_refused(own_fl
     )
 
 
+def test_leadership_is_handed_over_whichever_node_is_asked(own_fleet):
+    fleet = own_fleet
+    before = fleet.leader()
+    asked = next(node for node in fleet.nodes if node is not before)
+    answer = asked.post("/api/v1/cluster/transfer-leader")
+    assert answer["leader"] != before.name
+    assert fleet.leader() is not before
+
+
 def test_a_node_that_is_asked_to_stop_hands_over_and_leaves_its_script_running(own_fleet):
     fleet = own_fleet
     create(fleet["n1"], "calm", "sleep 6; echo end\n", schedule="@manual")

@@ -58,3 +58,11 @@ async def test_who_looks_at_the_same_time_waits_for_one_count(office):
     timeline = office.desk.timeline
     answers = await asyncio.gather(*(timeline.ahead(VIEWER) for _ in range(5)))
     assert all(answer is answers[0] for answer in answers)
+
+
+async def test_the_same_jobs_at_many_times_are_told_once_and_what_is_past_not_at_all(office):
+    for name in ("a", "b", "c"):
+        await office.job(name, schedule="*/15 * * * *")
+    (collision,) = (await office.desk.timeline.ahead(VIEWER))["collisions"]
+    assert 95 <= collision["times"] <= 100
+    assert at(collision["at"]) >= office.clock.now() - timedelta(minutes=1)
