@@ -52,10 +52,10 @@ async def test_a_form_outlives_the_leader_and_the_majority(browser, tmp_path):
 
 async def test_a_drill_hands_leadership_over_and_accounts_for_every_tick(browser, tmp_path):
     with Fleet(tmp_path, 3) as fleet:
-        leader = fleet.leader()
-        async with window(browser, leader.url) as watched:
+        leader, here = fleet.leader(), fleet.followers()[0]
+        async with window(browser, here.url) as watched:
             page = watched.page
-            await watched.context.request.post(f"{leader.url}/login", form={"token": TOKEN})
+            await watched.context.request.post(f"{here.url}/login", form={"token": TOKEN})
             await watched.go("/jobs/new")
             await page.get_by_label("Name", exact=True).fill("steady")
             await page.get_by_label("Schedule", exact=True).fill("@every 2s")

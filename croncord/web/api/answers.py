@@ -161,6 +161,48 @@ class Leader(View, frozen=True, kw_only=True):
     leader: str | None
 
 
+class TimelineStep(View, frozen=True, kw_only=True):
+    """Final rows of one step of time."""
+
+    at: Time
+    states: dict[str, int]
+
+
+class PastAnswer(View, frozen=True, kw_only=True):
+    """What became of the ticks of the last hours; partial when there were too many to count."""
+
+    since: Time
+    step_minutes: int
+    steps: list[TimelineStep]
+    is_partial: bool
+
+
+class PlannedJob(View, frozen=True, kw_only=True):
+    """A job in a crowded minute."""
+
+    id: str
+    name: str
+    schedule: list[str]
+
+
+class Collision(View, frozen=True, kw_only=True):
+    """A minute in which many jobs begin, and how many minutes of the day are like it."""
+
+    at: Time
+    times: int
+    launches: int
+    jobs: list[PlannedJob]
+
+
+class AheadAnswer(View, frozen=True, kw_only=True):
+    """Planned launches per minute from `since` on; `often` jobs run too often to be counted."""
+
+    since: Time
+    minutes: list[int]
+    often: int
+    collisions: list[Collision]
+
+
 class Ready(View, frozen=True, kw_only=True):
     """Whether the node can answer and change things."""
 

@@ -14,6 +14,7 @@ from croncord.web.api import (
     runs,
     schedule,
     search,
+    timeline,
 )
 from croncord.web.api.endpoint import Endpoint
 from croncord.web.api.openapi import openapi_endpoint
@@ -30,6 +31,7 @@ _NOUNS = (
     search,
     logs,
     schedule,
+    timeline,
     events,
     access,
 )

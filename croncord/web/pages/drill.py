@@ -54,8 +54,6 @@ class DrillPage:
         context: dict[str, Any] = {
             "cluster": cluster,
             "voters": voters,
-            "leads_here": cluster["leader"] == cluster["node"],
-            "leader_http": desk.cluster.freshness()["leader_http"],
             "start": start,
             "before": request.query.get("from", "")[:128],
             "term": request.query.get("term", "")[:12],
