@@ -15,11 +15,13 @@ help:  ## show this list
 demo: $(VENV)/.installed  ## three nodes on this machine, with sample jobs; Ctrl-C ends it
 	$(BIN)/croncord demo
 
-test: $(VENV)/.tested browser-tools  ## style, types and all default tests
+test: $(VENV)/.tested browser-tools  ## style, types, and all tests but the slow ones
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	CRONCORD_REQUIRE_BROWSER=1 $(BIN)/python -m pytest
+	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m 'cluster and not slow'
+	CRONCORD_REQUIRE_BROWSER=1 $(BIN)/python -m pytest -m 'browser and not slow'
 
 slow: $(VENV)/.tested  ## the long suites: thousands of simulated faults
 	$(BIN)/python -m pytest -m slow

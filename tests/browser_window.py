@@ -5,10 +5,11 @@ that caused it. Importing this skips a test module where the extra `browser` is 
 it where CRONCORD_REQUIRE_BROWSER is set.
 """
 
+import asyncio
 import os
 import re
 import shutil
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -33,6 +34,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+CLOSE_SECONDS = 10
 WIDE = {"width": 1280, "height": 860}
 
 
@@ -48,7 +50,7 @@ async def chromium():
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=program, args=FLAGS)
         yield browser
-        await browser.close()
+        await _close(browser)
 
 
 @dataclass
@@ -100,5 +102,13 @@ async def window(browser, base, **options):
     try:
         yield watched
     finally:
-        await context.close()
+        await context.unroute_all(behavior="ignoreErrors")
+        await _close(context)
     assert watched.faults == []
+
+
+async def _close(thing):
+    """Close a window or the browser. Chromium sometimes never says that a shared worker is gone."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await thing.close()

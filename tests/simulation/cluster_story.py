@@ -1,0 +1,209 @@
+"""One seed from beginning to end: a calm start, faults, then everything healed and watched.
+
+`python tests/simulation/cluster_story.py SEED [SEED ...]` tells what happened; `--scan FROM COUNT`
+tries many.
+"""
+
+# ruff: noqa: T201 - a tool talks to people on standard output
+
+import asyncio
+import contextlib
+import random
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from cluster_loop import simulate
+from cluster_verifiers import verify
+from cluster_workload import Faults, People
+from cluster_world import Habits, Violation, World
+
+from croncord.node.planner import Limits
+from croncord.raft.commands import DrainNode, PauseCluster
+
+ALL_FAULTS = frozenset(
+    {"crash", "freeze", "cut", "oneway", "clock", "chaos", "transfer", "disk", "drain", "member"}
+)
+RECOVERY_SECONDS = 30.0
+"""After everything is healed, ticks from then on must be met."""
+WATCH_SECONDS = 75.0
+
+
+@dataclass
+class Plan:
+    """What one seed means."""
+
+    seed: int
+    nodes: int = 3
+    jobs: int = 5
+    faults: frozenset[str] = ALL_FAULTS
+    calm_seconds: float = 20.0
+    fault_seconds: float = 150.0
+    people_pause_seconds: float = 6.0
+    habits: Habits = field(default_factory=Habits)
+    limits: Limits = field(default_factory=Limits)
+    max_runs: int = 0
+
+
+@dataclass
+class Story:
+    """What happened."""
+
+    plan: Plan
+    world: World
+    people: People
+    faults: Faults
+    healed_at: float = 0.0
+    ends_at: float = 0.0
+
+
+def plan_of(seed: int) -> Plan:
+    """Draw the parameters of a seed."""
+    rng = random.Random(f"plan {seed}")
+    faults = ALL_FAULTS
+    if rng.random() < 0.6:
+        faults = frozenset(rng.sample(sorted(ALL_FAULTS), rng.randint(1, 4)))
+    elif rng.random() < 0.15:
+        faults = ALL_FAULTS | {"jump"}
+    return Plan(
+        seed=seed,
+        nodes=rng.choice([3, 3, 5]),
+        jobs=rng.randint(2, 6),
+        faults=faults,
+        fault_seconds=rng.choice([60.0, 150.0, 240.0]),
+        people_pause_seconds=rng.choice([1.0, 6.0, 20.0]),
+        habits=Habits(
+            believes_seconds=rng.choice([1.2, 1.5, 8.0, 40.0]),
+            snapshot_entries=rng.choice([20, 100, 1000]),
+        ),
+        limits=Limits(
+            lost_after_seconds=rng.choice([8.0, 20.0, 60.0]),
+            batch=rng.choice([1, 2, 1000]),
+        ),
+        max_runs=rng.choice([0, 0, 0, 3]),
+    )
+
+
+def hunt_of(seed: int) -> Plan:
+    """A short plan under the plainest faults, for hunting planted bugs."""
+    rng = random.Random(f"hunt {seed}")
+    return Plan(
+        seed=seed,
+        jobs=8,
+        faults=frozenset({"crash"}) if seed % 3 == 0 else frozenset({"crash", "cut", "freeze"}),
+        calm_seconds=5.0,
+        fault_seconds=90.0,
+        people_pause_seconds=2.0,
+        habits=Habits(believes_seconds=rng.choice([1.5, 40.0]), snapshot_entries=30),
+        limits=Limits(lost_after_seconds=rng.choice([8.0, 20.0])),
+    )
+
+
+async def live(plan: Plan) -> Story:
+    """Play a plan to its end."""
+    names = tuple(f"n{index + 1}" for index in range(plan.nodes))
+    world = World(
+        seed=plan.seed,
+        node_names=names,
+        limits=plan.limits,
+        habits=plan.habits,
+        labels={name: {"zone": "ab"[index % 2]} for index, name in enumerate(names)},
+        max_runs=plan.max_runs,
+    )
+    people = People(world, random.Random(f"people {plan.seed}"))
+    faults = Faults(world, random.Random(f"faults {plan.seed}"), plan.faults)
+    story = Story(plan, world, people, faults)
+    await world.begin()
+    for index in range(plan.jobs):
+        await people.create(people.random_spec(f"job{index}"))
+    await asyncio.sleep(plan.calm_seconds)
+    acting = asyncio.create_task(_act_for_ever(world, people, plan.people_pause_seconds))
+    await faults.run(plan.fault_seconds)
+    acting.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await acting
+    faults.heal()
+    story.healed_at = world.time
+    await _settle(world, people)
+    await asyncio.sleep(max(0.0, story.healed_at + RECOVERY_SECONDS - world.time))
+    await asyncio.sleep(WATCH_SECONDS)
+    story.ends_at = world.time
+    return story
+
+
+async def _act_for_ever(world: World, people: People, pause_seconds: float) -> None:
+    rng = random.Random(f"acts {world.seed}")
+    acts = set()
+    while True:
+        await asyncio.sleep(rng.expovariate(1 / pause_seconds))
+        acts = {act for act in acts if not act.done()}
+        if len(acts) < 5:
+            acts.add(asyncio.create_task(people.act()))
+
+
+async def _settle(world: World, people: People) -> None:
+    """After the faults nothing is paused or drained."""
+    until = world.time + RECOVERY_SECONDS - 8
+    while world.time < until:  # what was asked for before may still take effect
+        state = world.account.state
+        if state.paused:
+            await people.change(lambda at: PauseCluster(at=at, paused=False))
+        for node in [node for node in state.nodes.values() if node.draining]:
+            await people.change(
+                lambda at, name=node.name: DrainNode(at=at, name=name, draining=False)
+            )
+        await asyncio.sleep(0.5)
+
+
+async def _told(plan: Plan) -> tuple[Story, list[Violation]]:
+    story = await live(plan)
+    found = verify(story)
+    story.world.is_over = True
+    return story, found
+
+
+def run_story(plan: Plan) -> tuple[Story, list[Violation]]:
+    """Play a plan and judge it."""
+    return simulate(_told(plan))
+
+
+def check(seed: int) -> None:
+    """Raise when a promise is broken under a seed."""
+    _story, found = run_story(plan_of(seed))
+    if found:
+        again = f"python tests/simulation/cluster_story.py {seed}"
+        listed = "\n".join(str(each) for each in found[:10])
+        raise AssertionError(f"seed {seed} (again: {again})\n{listed}")
+
+
+def _main(arguments: list[str]) -> int:
+    if arguments[0] == "--scan":
+        first, count = int(arguments[1]), int(arguments[2])
+        seeds = range(first, first + count)
+    else:
+        seeds = [int(word) for word in arguments]
+    bad = 0
+    for seed in seeds:
+        begun = time.perf_counter()
+        plan = plan_of(seed)
+        story, found = run_story(plan)
+        seconds = time.perf_counter() - begun
+        bad += bool(found)
+        starts = len(story.world.witnesses)
+        print(
+            f"seed {seed}: {story.ends_at:.0f} s in {seconds:.2f} s, {starts} starts, {plan.nodes} nodes, {sorted(plan.faults) if plan.faults != ALL_FAULTS else 'all'}: {dict(Counter(v.kind for v in found)) or 'good'}"
+        )
+        if len(seeds) < 4:
+            print("\n".join(story.faults.log))
+            sys.stdout.flush()
+        for each in found[: 3 if len(seeds) > 3 else 20]:
+            print("   ", each)
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main(sys.argv[1:]))
