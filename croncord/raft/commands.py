@@ -42,6 +42,8 @@ class PutJob(Command, frozen=True, kw_only=True):
     spec: JobSpec
     next_due: Instant | None
     expect_version: int | None = None
+    must_exist: bool = False
+    """Refuse to create: the job may have been deleted since it was read."""
 
 
 class PauseJob(Command, frozen=True, kw_only=True):

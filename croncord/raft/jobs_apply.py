@@ -15,6 +15,8 @@ TIMING_FIELDS = ("schedule", "timezone", "dst", "start_at", "end_at")
 def put_job(state: ClusterState, command: PutJob) -> Outcome:
     """Create or replace. Timing may not change while a tick that was due is undecided."""
     old = state.jobs.get(command.job_id)
+    if old is None and command.must_exist:
+        return refuse("not_found", "the job was deleted meanwhile")
     retimed = old is None or timing(old.spec) != timing(command.spec)
     if refusal := _refused_names(state, command, old):
         return refusal

@@ -245,6 +245,7 @@ class JobService:
                 spec=spec,
                 next_due=first_undecided(spec, self._agreement.state.jobs.get(job_id), job_id, at),
                 expect_version=expect_version,
+                must_exist=expect_version != 0,
             )
 
         job: Job = await self._agreement.change(command)

@@ -61,6 +61,14 @@ def test_saving_over_another_version_is_refused(expected):
     assert cluster.state.jobs[job.id] == job
 
 
+def test_an_edit_does_not_bring_a_deleted_job_back():
+    cluster = Cluster()
+    job = cluster.add_job()
+    cluster.do(DeleteJob(at=NOON, job_id=job.id))
+    assert put(cluster, job, must_exist=True).refusal.code == "not_found"
+    assert not cluster.state.jobs
+
+
 def test_an_edit_that_leaves_the_timing_alone_keeps_the_next_tick_and_the_anchor():
     cluster = Cluster()
     job = cluster.add_job()
