@@ -7,7 +7,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 
 async def press(page, *keys):
-    await page.wait_for_load_state()  # the page's scripts have run by then
+    await expect(page.locator("html[data-ready]")).to_be_attached()
     for key in keys:
         await page.keyboard.press(key)
 

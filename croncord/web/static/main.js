@@ -22,3 +22,4 @@ startJobForm();
 startPreferences();
 startPalette();
 startKeys();
+document.documentElement.dataset.ready = ""; // keys and live parts work from here on
