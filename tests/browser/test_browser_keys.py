@@ -8,6 +8,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 async def press(page, *keys):
     await expect(page.locator("html[data-ready]")).to_be_attached()
+    await page.bring_to_front()  # a window that closes slowly may still have the focus
     for key in keys:
         await page.keyboard.press(key)
 
