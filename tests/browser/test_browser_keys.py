@@ -31,18 +31,17 @@ async def test_keys_lead_from_page_to_page(desk_window):
     await expect(page).to_have_url(f"{desk_window.base}/jobs/by%20hand/edit")
 
 
-@pytest.mark.slow  # fails after the other files of this folder, for a reason not found yet
 async def test_keys_lead_from_row_to_row(desk_window):
     page = desk_window.page
-    await desk_window.go("/jobs")
-    await press(page, "j")
-    await stands_on(page, "by hand")
+    await desk_window.go("/jobs?tag=prod")  # other tests make jobs of their own
     await press(page, "j")
     await stands_on(page, "crm-sync")
+    await press(page, "j")
+    await stands_on(page, "nightly backup")
     await press(page, "k")
-    await stands_on(page, "by hand")
+    await stands_on(page, "crm-sync")
     await press(page, "Enter")
-    await expect(page).to_have_url(f"{desk_window.base}/jobs/by%20hand")
+    await expect(page).to_have_url(f"{desk_window.base}/jobs/crm-sync")
 
 
 async def test_no_key_acts_inside_a_field_and_none_starts_or_ends_anything(desk_window, office):
