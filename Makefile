@@ -21,6 +21,7 @@ test: $(VENV)/.tested browser-tools  ## style, types, and all tests but the slow
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 	$(BIN)/python -m pytest -m 'cluster and not slow'
+	$(BIN)/python -m pytest -m hostile
 	CRONCORD_REQUIRE_BROWSER=1 $(BIN)/python -m pytest -m 'browser and not slow'
 
 slow: $(VENV)/.tested  ## the long suites: thousands of simulated faults
@@ -60,7 +61,7 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.tested: $(VENV)/.installed pyproject.toml
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test,browser]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test,browser,hostile]'
 	@touch $@
 
 clean:  ## remove what was set up and built

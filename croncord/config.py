@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from croncord.errors import ConfigError
+from croncord.model import Name
 
 HTTP_PORT = 8470
 RAFT_PORT = 8471
@@ -182,6 +183,14 @@ def check(settings: Settings) -> None:
         )
     peers = settings.peers
     names = [peer.name for peer in peers]
+    for name in (settings.name, *names):
+        try:
+            msgspec.convert(name, Name)
+        except msgspec.ValidationError:
+            raise ConfigError(
+                f"name: {name!r} cannot be the name of a node",
+                hint="It has 1 to 128 characters and neither / nor control characters.",
+            ) from None
     if len(set(names)) < len(names):
         raise ConfigError("peer: a name appears twice", hint="Every member needs its own name.")
     if peers and settings.name not in names:

@@ -102,7 +102,7 @@ def _rule(text: str, start: datetime, until: datetime) -> object:
     try:
         rule = rrulestr(plain, dtstart=start)
         too_often = rule._freq > DAILY  # noqa: SLF001  # dateutil has no public name for it
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, IndexError) as error:
         raise _wrong(f"RRULE {text[:64]!r} cannot be read: {error}") from None
     if too_often:
         raise _wrong(f"RRULE {text[:64]!r}: an event may recur daily at most")

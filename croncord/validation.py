@@ -166,11 +166,12 @@ def _timing_errors(fields: Mapping[str, Any]) -> Iterator[FieldError]:
     """Zone and clock-change policy first, so that a wrong zone is told once, not per expression."""
     zone, dst = fields.get("timezone", "UTC"), fields.get("dst", "cron")
     dst = dst if dst in ("cron", "once", "skip", "every") else "cron"
+    if not isinstance(zone, str):
+        zone = "UTC"  # told already, as of the wrong type
     try:
         check_schedule("@manual", zone, dst)
     except ScheduleError as error:
-        if isinstance(zone, str):
-            yield from error.errors
+        yield from error.errors
         zone = "UTC"
     schedule = fields.get("schedule", ["@manual"])
     if not isinstance(schedule, list | tuple):

@@ -235,7 +235,7 @@ async def _refusal(response: aiohttp.ClientResponse, node_http: str) -> CronCord
 def _decoded(decode: Callable[[bytes], _Answer], answer: bytes, node_http: str) -> _Answer:
     try:
         return decode(answer)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Unreachable(f"{node_http} gave an answer that makes no sense: {error}") from error
 
 

@@ -6,6 +6,7 @@ who asked (`by`), ids, the leader's term. Applying a command is then the same on
 
 import msgspec
 
+from croncord.errors import FieldError, Invalid
 from croncord.lifecycle import Reason, RunState, Trigger
 from croncord.model import (
     CalendarSpec,
@@ -357,8 +358,20 @@ _VERSION = b"\x01"
 
 
 def encode_command(command: AnyCommand) -> bytes:
-    """Return the command's bytes: one version byte, then msgpack."""
-    return _VERSION + _encoder.encode(command)
+    """Return the command's bytes: one version byte, then msgpack.
+
+    They are read back once, because an entry that is agreed and cannot be read stops every node.
+    Raises Invalid naming the field that does not fit.
+    """
+    try:
+        data = _encoder.encode(command)
+        _decoder.decode(data)
+    except UnicodeEncodeError:
+        raise Invalid([FieldError("", "half of a surrogate pair is no text")]) from None
+    except msgspec.ValidationError as error:
+        message, _, path = str(error).partition(" - at `$.")
+        raise Invalid([FieldError(path.rstrip("`"), f"cannot be agreed on: {message}")]) from None
+    return _VERSION + data
 
 
 def decode_command(data: bytes) -> AnyCommand:

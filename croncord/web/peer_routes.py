@@ -95,7 +95,7 @@ class _Calls:
         body = await self._signed_body(request)
         try:
             vitals = _decode_vitals(body)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise Malformed(f"these are no vitals: {error}") from error
         return _answer(self._receive_vitals(vitals))
 
@@ -108,7 +108,7 @@ class _Calls:
         body = await self._signed_body(request)
         try:
             order = _decode_order(body)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise Malformed(f"this is no search: {error}") from error
         return _answer(await self._logs.search(order))
 

@@ -39,6 +39,7 @@ def test_a_node_finds_its_own_addresses_among_the_peers(tmp_path):
         ({"http": "0.0.0.0:8470"}, ["http is 0.0.0.0:8470", "secret"]),
         ({"name": "n1", "peer": PEERS}, ["peers", "secret"]),
         ({"name": "n9", "peer": PEERS, "secret_file": "s"}, ["n9", "n1, n2"]),
+        ({"name": "a/b"}, ["name", "a/b", "of a node"]),
         ({"name": "n1", "peer": ["n1=x"]}, ["NAME=RAFT_ADDR,HTTP_URL"]),
         ({"name": "n1", "peer": [PEERS[0], PEERS[0]]}, ["twice"]),
         ({"label": ["gpu"]}, ["label", "KEY=VALUE"]),

@@ -103,7 +103,7 @@ class Handshake:
         """Read the other side's hello and derive the keys. Raises HandshakeError."""
         try:
             theirs = _decoder.decode(data)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise HandshakeError(f"the greeting is unreadable: {error}") from None
         if theirs.protocol != PROTOCOL:
             raise HandshakeError(f"it speaks {theirs.protocol}, this node {PROTOCOL}")

@@ -95,6 +95,8 @@ class Endpoint:
     answer: Any = None
     """Type of the JSON answer; `bytes` for raw ones, None for none."""
     status: int = 200
+    other_status: int | None = None
+    """Another one that a success may have, such as 201 where something was made."""
 
     def route(self) -> web.RouteDef:
         """Return the route for the application. GET answers HEAD too."""

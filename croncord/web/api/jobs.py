@@ -217,6 +217,7 @@ ENDPOINTS = (
         role="operator",
         body=JobSpec,
         answer=JobAnswer,
+        other_status=201,
     ),
     Endpoint(
         method="PATCH",

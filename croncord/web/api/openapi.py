@@ -44,15 +44,20 @@ def describe(endpoints: Sequence[Endpoint]) -> Json:
     types = _types(endpoints)
     _, components = msgspec.json.schema_components(types, ref_template=_REF)
     components = dict(components)
-    components["JobAnswer"] = {
-        "title": "Job",
-        "allOf": [{"$ref": _REF.format(name=n)} for n in ("JobSpec", "JobFacts")],
-    }
     one_or_many = components["JobSpec"]["properties"]["schedule"]
     components["JobSpec"]["properties"]["schedule"] = {
         "description": "One expression, or a list of them",
         "oneOf": [one_or_many["items"], {k: v for k, v in one_or_many.items() if k != "default"}],
         "default": "@manual",
+    }
+    spec, facts = components["JobSpec"], components.pop("JobFacts")
+    required = [*spec["required"], *facts["required"]]
+    components["JobAnswer"] = {
+        "title": "Job",
+        "description": "Lists leave out the script.",
+        "type": "object",
+        "properties": spec["properties"] | facts["properties"],
+        "required": [name for name in required if name != "script"],
     }
     paths: Json = {}
     for endpoint in endpoints:
@@ -85,6 +90,7 @@ def _operation(endpoint: Endpoint) -> Json:
         "parameters": [*_path_parameters(endpoint.path), *_query_parameters(endpoint)],
         "responses": {
             str(endpoint.status): _answer(endpoint),
+            **({str(endpoint.other_status): _answer(endpoint)} if endpoint.other_status else {}),
             "default": {
                 "description": "Why it was not done",
                 "content": {"application/problem+json": {"schema": _schema(Problem)}},

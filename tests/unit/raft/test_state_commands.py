@@ -2,6 +2,7 @@ import msgspec
 import pytest
 from builders import NOON, Cluster, at, node
 
+from croncord.errors import Invalid
 from croncord.lifecycle import Reason, RunState, Trigger
 from croncord.model import JobSpec, Link, Token, User, run_id
 from croncord.raft.commands import (
@@ -10,6 +11,7 @@ from croncord.raft.commands import (
     DecideTicks,
     Decision,
     DeleteJob,
+    DrainNode,
     InitCluster,
     JobDecisions,
     MarkNodes,
@@ -21,6 +23,7 @@ from croncord.raft.commands import (
     PutToken,
     PutUser,
     RemoveNode,
+    RemoveUser,
     RequestKill,
     RevokeToken,
     UseLink,
@@ -319,6 +322,21 @@ def test_commands_survive_the_wire_and_foreign_bytes_are_refused():
     for broken in (b"", data[1:], b"\x02" + data[1:], data[:-1], data + b"x", b"\x01\xff"):
         with pytest.raises(ValueError):  # noqa: PT011  msgspec's own subclasses count
             decode_command(broken)
+
+
+@pytest.mark.parametrize(
+    ("command", "field"),
+    [
+        (RemoveUser(at=NOON, name="a/b"), "name"),
+        (DrainNode(at=NOON, name="\x1f", draining=True), "name"),
+        (PutNode(at=NOON, node=node("n" * 200)), "node.name"),
+        (PauseCluster(at=NOON, by="user:\ud800", paused=True), ""),
+    ],
+)
+def test_what_no_node_could_read_is_never_agreed_on(command, field):
+    with pytest.raises(Invalid) as refused:
+        encode_command(command)
+    assert [error.field for error in refused.value.errors] == [field]
 
 
 def test_a_node_that_introduces_itself_again_keeps_its_join_time_and_draining():
