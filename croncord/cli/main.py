@@ -37,6 +37,7 @@ NOUNS: Nouns = {
     "cluster": Noun("croncord.cli.cluster", "the state of the whole, pausing it"),
     "user": Noun("croncord.cli.user", "people who sign in"),
     "token": Noun("croncord.cli.token", "keys for programs"),
+    "doctor": Noun("croncord.cli.doctor", "find what is wrong, and what to do"),
     "setup-link": Noun("croncord.cli.setup_link", "a new sign-in link for the browser"),
 }
 
