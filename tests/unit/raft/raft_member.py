@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from croncord.errors import CronCordError
 from croncord.model import JobSpec
 from croncord.raft import snapshotfile
 from croncord.raft.commands import PutJob
+from croncord.raft.engine.append import Append
 from croncord.raft.journal import LmdbJournal
 from croncord.raft.replica import RaftReplica
 
@@ -50,14 +52,60 @@ def die_at(point):
         Path.replace = dies(Path.replace)
 
 
+class Heartbeats:
+    """The longest time between two messages of one leader, as they reach the engine."""
+
+    def __init__(self):
+        self.longest, self._last = 0.0, None
+        accept = Append._accept_leader
+
+        def accept_and_note(engine, node, message):
+            accepted = accept(engine, node, message)
+            if accepted:
+                self.note(engine.now(), (node.id, engine.term))
+            return accepted
+
+        Append._accept_leader = accept_and_note
+
+    def note(self, now, source):
+        if self._last is not None and self._last[1] == source:
+            self.longest = max(self.longest, now - self._last[0])
+        self._last = now, source
+
+    def take(self):
+        longest, self.longest = self.longest, 0.0
+        return longest
+
+
+async def load(replica, in_flight, seconds, per_second):
+    """Put 1,000 jobs in turn; each is answered or its error counted. Returns the counts."""
+    end = asyncio.get_running_loop().time() + seconds
+    numbers, done = itertools.count(), Counter()
+
+    async def worker():
+        while (begin := asyncio.get_running_loop().time()) < end:
+            try:
+                await replica.propose(put_job(f"load-{next(numbers) % 1000}"), timeout_seconds=30)
+                done["ok"] += 1
+            except CronCordError as error:
+                done[type(error).__name__] += 1
+            await asyncio.sleep(begin + in_flight / per_second - asyncio.get_running_loop().time())
+
+    await asyncio.gather(*(worker() for _ in range(in_flight)))
+    return dict(done)
+
+
 async def propose_all(replica, commands):
     for command in commands:
         await replica.propose(command, timeout_seconds=60)
 
 
-async def answer(replica, request):
+async def answer(replica, request, heartbeats):
     do = request["do"]
     try:
+        if do == "load":
+            fields = ("in_flight", "for_seconds", "per_second")
+            return {"ok": True, "done": await load(replica, *(request[f] for f in fields))}
         if do == "put":
             outcome = await replica.propose(put_job(request["id"]), timeout_seconds=10)
             return {"ok": outcome.refusal is None, "version": outcome.value.version}
@@ -80,6 +128,7 @@ async def answer(replica, request):
             "term": status.term,
             "applied": status.applied_index,
             "digest": replica.state.digest(),
+            "longest_silence": heartbeats.take(),
             "jobs": {job.id: job.version for job in replica.state.jobs.values()}
             if do != "status"
             else {},
@@ -94,6 +143,7 @@ async def main():
     logging.basicConfig(level=logging.INFO, format=f"{name} %(asctime)s %(message)s")
     if len(sys.argv) > 5:
         die_at(sys.argv[5])
+    heartbeats = Heartbeats()
     replica = RaftReplica(
         name=name,
         listen=members[name],
@@ -109,7 +159,7 @@ async def main():
 
     async def handle(line):
         request = json.loads(line)
-        result = await answer(replica, request)
+        result = await answer(replica, request, heartbeats)
         sys.stdout.write(json.dumps({"n": request["n"], **result}) + "\n")
         sys.stdout.flush()
 
