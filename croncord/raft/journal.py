@@ -1,34 +1,51 @@
-"""The durable Raft log: an LMDB environment of its own, written in one transaction per sync.
+"""The durable Raft log: an LMDB environment of its own, and a tail of what was synced last.
 
-LMDB's copy-on-write pages make a transaction appear whole or not at all, so a truncation together
-with the entries that replace it is one atomic step, wherever the power fails. On top of that every
-entry carries a CRC over its index, term and bytes: what the disk returns is checked when the log
-is opened, and a damaged or missing entry stops the node with a sentence about what to do. It is
-never skipped over, because an acknowledged entry may be among what is lost.
+A sync writes one record to the tail (see `tail`) and flushes it. When the tail is full, and when
+nothing was written for a second, its records are folded into LMDB in one transaction. Records and
+transactions appear whole or not at all, so a truncation together with the entries that replace it
+is one atomic step, wherever the power fails. On top of that every entry carries a CRC over its
+index, term and bytes: what the disk returns is checked when the log is opened, and a damaged or
+missing entry stops the node with a sentence about what to do. It is never skipped over, because an
+acknowledged entry may be among what is lost.
 """
 
 import fcntl
 import os
 import struct
+import time
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import lmdb
+import msgspec
 
 from croncord.errors import StoreError
 from croncord.raft.entrylog import Entry, EntryLog
+from croncord.raft.tail import GENERATION_BYTES, DamagedTail, Tail
 
 MAP_BYTES: Final = 16 * 1024**3
 """Upper bound of the journal's size; the file is sparse and grows as needed."""
 
-_FORMAT: Final = b"croncord-journal-1"
+QUIET_SECONDS: Final = 1.0
+"""The tail is folded when nothing was written for this long."""
+
+_FORMAT: Final = b"croncord-journal-2"
+_FORMAT_WITHOUT_TAIL: Final = b"croncord-journal-1"
 _KEY: Final = struct.Struct(">Q")
 _HEAD: Final = struct.Struct("<QI")
 """Before an entry's bytes: term, CRC."""
 _CRC: Final = struct.Struct("<I")
 _META: Final = struct.Struct("<QQ?QI")
 """Before the vote's name: term, commit index, founded, identity, CRC."""
+
+Write = Entry | tuple[int, int]
+"""An entry to append, or the first and last index of entries to remove."""
+
+_encoder = msgspec.msgpack.Encoder()
+_record_decoder = msgspec.msgpack.Decoder(tuple[bytes, list[list[Any]]])
+"""A record of the tail: term, vote and commit as in LMDB, and writes."""
 
 _RECOVERY = (
     "Only this node is affected. Stop it, move the directory away and start it again: "
@@ -65,7 +82,10 @@ class LmdbJournal(EntryLog):
     def __init__(self, directory: Path, *, map_bytes: int = MAP_BYTES) -> None:
         super().__init__()
         self._directory = directory
-        self._writes: list[Entry | tuple[int, int]] = []
+        self._writes: list[Write] = []
+        self._unfolded: list[Write] = []
+        """Durable in the tail, not yet in LMDB."""
+        self._written_at = 0.0
         self._meta_dirty = False
         directory.mkdir(parents=True, exist_ok=True)
         self._lock = self._lock_directory()
@@ -76,7 +96,6 @@ class LmdbJournal(EntryLog):
             )
             self._entries_db = self._env.open_db(b"entries")
             self._meta_db = self._env.open_db(b"meta")
-            publish_directory(directory)
             self._load()
         except lmdb.Error as error:
             os.close(self._lock)
@@ -101,20 +120,61 @@ class LmdbJournal(EntryLog):
         return handle
 
     def _load(self) -> None:
-        with self._env.begin(write=True) as transaction:
+        with self._env.begin() as transaction:
             known = transaction.get(b"format", db=self._meta_db)
-            if known is None:
-                transaction.put(b"format", _FORMAT, db=self._meta_db)
-            elif known != _FORMAT:
+            if known not in (None, _FORMAT, _FORMAT_WITHOUT_TAIL):
                 raise StoreError(
                     f"The journal in {self._directory} has the format {known!r}, "
                     f"this program knows {_FORMAT!r}",
                     hint="Start the version of CronCord that wrote it.",
                 )
             self._load_meta(transaction.get(b"raft", db=self._meta_db))
+            generation = transaction.get(b"generation", default=b"", db=self._meta_db)
             with transaction.cursor(db=self._entries_db) as cursor:
                 for key, value in cursor:
                     self._load_entry(key, value)
+        self._tail = self._open_tail(must_exist=known == _FORMAT)
+        try:
+            self._replay(generation)
+            if self._unfolded or known != _FORMAT:
+                self._fold()
+        except BaseException:
+            self._tail.close()
+            raise
+
+    def _open_tail(self, *, must_exist: bool) -> Tail:
+        path = self._directory / "tail"
+        if must_exist and not path.exists():
+            raise self._damaged("the file with its tail is missing")
+        try:
+            tail = Tail(path)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        publish_directory(self._directory)
+        return tail
+
+    def _replay(self, generation: bytes) -> None:
+        """Take what was synced after the last transaction."""
+        try:
+            for record in self._tail.read(generation):
+                meta, writes = _record_decoder.decode(record)
+                self._load_meta(meta)
+                for item in writes:
+                    self._replay_write(item)
+        except (DamagedTail, msgspec.MsgspecError) as error:
+            raise self._damaged(f"in its tail {error}") from error
+
+    def _replay_write(self, item: Sequence[Any]) -> None:
+        if len(item) == 3:
+            command, index, term = item
+            if self.entries and index != self.entries[-1][1] + 1:
+                raise self._damaged(f"entry {self.entries[-1][1] + 1} is missing")
+            self.entries.append((command, index, term))
+            self._unfolded.append((command, index, term))
+        else:
+            first, last = item
+            self.entries = [entry for entry in self.entries if not first <= entry[1] <= last]
+            self._unfolded.append((first, last))
 
     def _load_meta(self, stored: bytes | None) -> None:
         if stored is None:
@@ -155,36 +215,66 @@ class LmdbJournal(EntryLog):
         """Buffer the meta record."""
         self._meta_dirty = True
 
+    def sync(self) -> None:
+        """Make everything so far durable, and fold the tail when there is time for it."""
+        super().sync()
+        if self._unfolded and time.monotonic() - self._written_at > QUIET_SECONDS:
+            self._fold_or_fail()
+
     def write(self) -> None:
-        """Write everything buffered in one synced transaction.
+        """Write everything buffered in one synced record or, when it has no room, transaction.
 
         Raises StoreError when the disk is full or refuses.
         """
         writes, self._writes = self._writes, []
+        record = _encoder.encode((self._packed_meta(), writes))
+        self._unfolded += writes
+        self._meta_dirty = False
+        self._written_at = time.monotonic()
+        try:
+            fits = self._tail.append(record)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        if not fits:
+            self._fold()
+
+    def _fold_or_fail(self) -> None:
+        try:
+            self._fold()
+        except Exception as error:
+            self._failure = error
+            raise
+
+    def _fold(self) -> None:
+        """Move what the tail holds, and what was to be written, into LMDB."""
+        generation = os.urandom(GENERATION_BYTES)
         try:
             with self._env.begin(write=True) as transaction:
-                self._write_entries(transaction, writes)
-                if self._meta_dirty:
-                    self._meta_dirty = False
-                    transaction.put(b"raft", self._packed_meta(), db=self._meta_db)
+                self._write_entries(transaction, self._unfolded)
+                transaction.put(b"raft", self._packed_meta(), db=self._meta_db)
+                transaction.put(b"format", _FORMAT, db=self._meta_db)
+                transaction.put(b"generation", generation, db=self._meta_db)
         except lmdb.MapFullError as error:
             raise StoreError(
                 f"The journal in {self._directory} has reached its largest size",
                 hint="Snapshots should keep it small; look for an earlier snapshot error.",
             ) from error
         except lmdb.Error as error:
-            raise StoreError(
-                f"The journal in {self._directory} cannot be written: {error}",
-                hint="Check the disk and its free space, then start this node again.",
-            ) from error
+            raise self._unwritable(error) from error
+        self._unfolded = []
+        self._tail.restart(generation)
+
+    def _unwritable(self, error: Exception) -> StoreError:
+        return StoreError(
+            f"The journal in {self._directory} cannot be written: {error}",
+            hint="Check the disk and its free space, then start this node again.",
+        )
 
     def _packed_meta(self) -> bytes:
         vote = (self.vote or "").encode()
         return _packed_meta(self.term, self.commit, self.founded, self.identity, vote)
 
-    def _write_entries(
-        self, transaction: lmdb.Transaction, writes: list[Entry | tuple[int, int]]
-    ) -> None:
+    def _write_entries(self, transaction: lmdb.Transaction, writes: list[Write]) -> None:
         run: list[tuple[bytes, bytes]] = []
         with transaction.cursor(db=self._entries_db) as cursor:
             for item in writes:
@@ -210,8 +300,14 @@ class LmdbJournal(EntryLog):
 
     def close(self) -> None:
         """Sync what is buffered and release the directory."""
-        if self._failure is None:
-            self.dirty = self.dirty or self._meta_dirty  # the commit index spares the next start
-            self.sync()
-        self._env.close()
-        os.close(self._lock)
+        try:
+            if self._failure is None:
+                # The commit index is written along: it spares the next start.
+                self.dirty = self.dirty or self._meta_dirty
+                super().sync()
+                if self._unfolded:
+                    self._fold_or_fail()
+        finally:
+            self._tail.close()
+            self._env.close()
+            os.close(self._lock)

@@ -24,15 +24,19 @@ class Durable(Replicate, Append):
         super().tick(timeout)
 
     def _before_poll(self) -> bool:
-        leads = self.role == LEADER
-        if leads and self.has_unsent():
-            self.send_appends()
-        self.transport.flush()
-        waiting = self.log.dirty and leads
+        self._send_first()
+        waiting = self.log.dirty and self.role == LEADER
         self.log.sync()
         return waiting or self.applied_index < self.commit_index
 
     def _after_poll(self) -> None:
+        self._send_first()
         self.log.sync()
         self.send_acks()
+        self.transport.flush()
+
+    def _send_first(self) -> None:
+        """Let the other disks work while this one does: also for what others forwarded."""
+        if self.role == LEADER and self.has_unsent():
+            self.send_appends()
         self.transport.flush()
