@@ -1,6 +1,7 @@
 """The layer under random faults, seed by seed. `pytest -m slow` runs thousands."""
 
 import os
+from pathlib import Path
 
 import pytest
 from raft_world import ALL_FAULTS, CALM, Violation, run
@@ -20,10 +21,41 @@ FAULTS = [
 ]
 
 
+CORPUS = Path(__file__).parent / "data" / "failed_raft_seeds.txt"
+"""Seeds that once broke a promise, each with what it was."""
+
+
+def corpus():
+    lines = CORPUS.read_text().splitlines()
+    return [int(line.split()[0]) for line in lines if line and not line.startswith("#")]
+
+
+def check(seed):
+    """Run a seed under the faults that belong to it."""
+    faults = FAULTS[seed % len(FAULTS)] if seed % 2 else ALL_FAULTS
+    try:
+        run(seed, faults=faults)
+    except Exception as error:
+        raise AssertionError(f"seed {seed}, faults {sorted(faults)}") from error
+
+
 @pytest.mark.parametrize("faults", FAULTS, ids=lambda f: "+".join(sorted(f)) or "calm")
 @pytest.mark.parametrize("seed", range(2))
 def test_every_promise_holds_under(seed, faults):
     assert run(seed, faults=faults, steps=500) > 0
+
+
+def test_what_broke_once_does_not_break_again():
+    for seed in corpus():
+        check(seed)
+
+
+def test_every_promise_holds_for_a_sample_of_fresh_seeds(capsys):
+    seeds = [int.from_bytes(os.urandom(4)) for _ in range(8)]
+    with capsys.disabled():
+        print(f"\nfresh seeds: {' '.join(map(str, seeds))} ", end="")  # noqa: T201 - to be replayed
+    for seed in seeds:
+        check(seed)
 
 
 class ForgetsToSync(Engine):
@@ -51,18 +83,4 @@ def test_the_simulation_notices_a_disk_that_is_not_synced():
 @pytest.mark.parametrize("block", range(50))
 def test_every_promise_holds_for_thousands_of_seeds(block):
     for seed in range(1000 + 100 * block, 1100 + 100 * block):
-        faults = FAULTS[seed % len(FAULTS)] if seed % 2 else ALL_FAULTS
-        try:
-            run(seed, faults=faults)
-        except Exception as error:
-            raise AssertionError(f"seed {seed}, faults {sorted(faults)}") from error
-
-
-@pytest.mark.slow
-def test_every_promise_holds_for_fresh_seeds():
-    for _ in range(100):
-        seed = int.from_bytes(os.urandom(4))
-        try:
-            run(seed)
-        except Exception as error:
-            raise AssertionError(f"seed {seed}, all faults") from error
+        check(seed)
