@@ -3,7 +3,9 @@
     python benchmarks/consensus/run.py [--rounds 3] [--seconds 2] [--bytes 200]
 
 Ours: three processes on loopback, journal synced, connections encrypted; a command counts when it
-is applied on the node it was proposed on. Rounds alternate, medians are printed.
+is applied on the node it was proposed on. Rounds alternate; printed are medians over the rounds
+with the least and the greatest, and how ours compares with etcd's round by round: the ratio of
+throughputs (more is better) and of median latencies (less is better).
 """
 
 import argparse
@@ -107,15 +109,46 @@ def main() -> None:
                 finally:
                     running.stop()
     print(f"load average {os.getloadavg()}, {os.cpu_count()} cores, {options.bytes} bytes")
-    print(f"{'at':9} {'in flight':>9} {'system':>9} {'per s':>9} {'p50 ms':>8} {'p99 ms':>8}")
+    print(f"{'at':8} {'in flight':>9} {'system':>8} {'per s':>24} {'p50 ms':>20} {'p99 ms':>24}")
     for (at_leader, in_flight, name), found in sorted(results.items(), reverse=True):
-        medians = [
-            statistics.median(one[key] for one in found)
-            for key in ("per_second", "p50_ms", "p99_ms")
+        columns = [
+            spread([one[key] for one in found]) for key in ("per_second", "p50_ms", "p99_ms")
         ]
         where = "leader" if at_leader else "follower"
-        print(f"{where:9} {in_flight:9} {name:>9} {medians[0]:9.0f} ", end="")
-        print(f"{medians[1]:8.2f} {medians[2]:8.2f}")
+        print(f"{where:8} {in_flight:9} {name:>8} ", end="")
+        print(f"{columns[0]:>24} {columns[1]:>20} {columns[2]:>24}")
+    if "etcd" in systems:
+        print_ratios(results)
+
+
+def spread(values: list[float]) -> str:
+    """Return median, least and greatest."""
+    digits = 0 if max(values) > 100 else 2
+    middle, least, most = statistics.median(values), min(values), max(values)
+    return f"{middle:.{digits}f} ({least:.{digits}f}-{most:.{digits}f})"
+
+
+def print_ratios(results: dict[tuple[bool, int, str], list[dict[str, float]]]) -> None:
+    """Print ours over etcd's, round by round."""
+    for at_leader, in_flight, name in sorted(results, reverse=True):
+        if name != "etcd":
+            continue
+        pairs = list(
+            zip(
+                results[at_leader, in_flight, "croncord"],
+                results[at_leader, in_flight, "etcd"],
+                strict=True,
+            )
+        )
+        ratios = {
+            key: spread([ours[key] / theirs[key] for ours, theirs in pairs])
+            for key in ("per_second", "p50_ms")
+        }
+        where = "leader" if at_leader else "follower"
+        print(
+            f"{where:8} {in_flight:9}: throughput {ratios['per_second']} x etcd's, "
+            f"p50 {ratios['p50_ms']} x etcd's"
+        )
 
 
 if __name__ == "__main__":

@@ -4,19 +4,17 @@ import asyncio
 import itertools
 import json
 import logging
-import os
-import signal
 import sys
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
+from raft_death import die_at
+
 from croncord.errors import CronCordError
 from croncord.model import JobSpec
-from croncord.raft import snapshotfile
 from croncord.raft.commands import PutJob
 from croncord.raft.engine.append import Append
-from croncord.raft.journal import LmdbJournal
 from croncord.raft.replica import RaftReplica
 
 
@@ -27,29 +25,6 @@ def put_job(job_id):
         spec=JobSpec(name=job_id, script="true"),
         next_due=None,
     )
-
-
-def die_at(point):
-    """Kill this process at the n-th step that reaches the disk: "write:3" or "snapshot:1"."""
-    kind, _, number = point.partition(":")
-    counter = itertools.count(1)
-
-    def dies(step):
-        def wrapped(*arguments, **options):
-            if next(counter) == int(number):
-                os.kill(os.getpid(), signal.SIGKILL)
-            result = step(*arguments, **options)
-            if next(counter) == int(number):
-                os.kill(os.getpid(), signal.SIGKILL)
-            return result
-
-        return wrapped
-
-    if kind == "write":
-        LmdbJournal.write = dies(LmdbJournal.write)
-    else:
-        snapshotfile.os.fsync = dies(os.fsync)
-        Path.replace = dies(Path.replace)
 
 
 class Heartbeats:

@@ -82,40 +82,6 @@ async def test_what_was_confirmed_is_there_exactly_once_after_all_that(tmp_path)
     assert len(confirmed) > ROUNDS
 
 
-async def put_on_each(nodes, job):
-    """Propose on every node that is up; returns what was confirmed."""
-    answers = {}
-    for node in nodes:
-        if node.is_up:
-            name = f"{job}-{node.name}"
-            answers[name] = await node.ask("put", 12, id=name)
-    return [name for name, answer in answers.items() if answer["ok"]]
-
-
-@pytest.mark.parametrize("kind", ["write", "snapshot"])
-async def test_death_at_any_step_to_the_disk_leaves_a_node_that_starts_and_agrees(tmp_path, kind):
-    confirmed = []
-    async with group(tmp_path) as nodes:
-        victim = nodes["bob"]
-        for point in range(1, 41 if kind == "write" else 9):
-            await victim.kill()
-            await victim.start(f"{kind}:{point}")
-            await victim.ready
-            for number in itertools.count():
-                job = f"{kind}-{point}-{number}"
-                if not victim.is_up or number > 60:
-                    break
-                confirmed += await put_on_each((victim, nodes["ada"]), job)
-                if kind == "snapshot" and victim.is_up:
-                    await victim.ask("snapshot", 2)
-            await victim.kill()
-            await victim.start()
-            assert await victim.ready, "it does not start again"
-        jobs = await agree(nodes.values())
-    assert not [job for job in confirmed if job not in jobs]
-    assert set(jobs.values()) == {1}
-
-
 async def test_failover_after_the_death_of_the_leader(tmp_path):
     trials, took = int(os.environ.get("CRONCORD_FAILOVER_TRIALS", "20")), []
     async with group(tmp_path) as nodes:
