@@ -28,6 +28,7 @@ from croncord.logs.scrub import Scrub
 from croncord.node.agent import Agent
 from croncord.node.agent_journal import FileJournal
 from croncord.node.dispatcher import Dispatcher
+from croncord.node.group_home import find_home, label_of
 from croncord.node.peers import HttpPeers
 from croncord.node.reporter import Reporter
 from croncord.node.runner import ProcessRunner
@@ -161,12 +162,17 @@ class Daemon:
 
     def _start_machines(self) -> None:
         settings, clock, replica = self._settings, self._clock, self._replica
-        runner = ProcessRunner(settings.data_dir / "runs", self._logs, clock)
+        groups = find_home(label_of(settings.data_dir))
+        runner = ProcessRunner(settings.data_dir / "runs", self._logs, clock, groups=groups)
         journal = FileJournal(settings.data_dir / "agent.journal")
         journal.open()
         self._stack.callback(journal.close)
         probe = VitalsProbe(
-            name=settings.name, version=__version__, directory=settings.data_dir, clock=clock
+            name=settings.name,
+            version=__version__,
+            directory=settings.data_dir,
+            clock=clock,
+            groups=groups,
         )
         agent = Agent(
             name=settings.name,

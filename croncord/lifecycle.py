@@ -127,6 +127,8 @@ class Reason(StrEnum):
     LIMIT_MEMORY = "limit_memory"
     LIMIT_PROCESSES = "limit_processes"
     LIMIT_LOG = "limit_log"
+    LIMIT_UNSUPPORTED = "limit_unsupported"
+    """No matching node can hold the run to `limits.cpu_percent`."""
     REQUESTED = "requested"
     TIMEOUT = "timeout"
     EXPIRED = "expired"

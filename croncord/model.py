@@ -86,8 +86,12 @@ class Limits(Value, frozen=True, kw_only=True):
     memory_bytes: Annotated[int, msgspec.Meta(ge=MEGABYTE, le=2**50)] | None = None
     """Of the whole tree; None for no limit."""
     processes: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
+    """Processes and threads of the whole tree."""
     open_files: Annotated[int, msgspec.Meta(ge=16, le=1_000_000)] | None = None
     """Of each process."""
+    cpu_percent: Annotated[int, msgspec.Meta(ge=1, le=100_000)] | None = None
+    """Processor time of the whole tree, 100 for one whole processor. Only a node that may use
+    control groups can hold it: others are not given the run."""
 
 
 class Dependency(Value, frozen=True, kw_only=True):

@@ -198,6 +198,8 @@ class LaunchRequest(msgspec.Struct, frozen=True, kw_only=True):
     umask: int = 0o022
     nice: int = 0
     ionice: str = "none"
+    cpu_percent: int | None = None
+    """Of one processor; the whole tree together."""
 
 
 Outcome = Literal[
@@ -273,6 +275,10 @@ class Vitals(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     pressure: str = ""
     """What the machine is too short of to take new runs; empty when it takes them."""
+    holds_cpu: bool = False
+    """Whether it can hold runs to `limits.cpu_percent`."""
+    groups_lack: str = ""
+    """Why its runs have no control group or one without all limits; empty when they have it all."""
 
 
 class Sighting(msgspec.Struct, frozen=True, kw_only=True):

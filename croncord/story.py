@@ -263,6 +263,9 @@ REASONS: MappingProxyType[Reason, Sentence] = MappingProxyType(
         Reason.LIMIT_PROCESSES: _plain("it started more processes than its limit"),
         Reason.RUNNER_KILLED: _plain("what watched over the script was killed"),
         Reason.LIMIT_LOG: _plain("it printed more than its limit"),
+        Reason.LIMIT_UNSUPPORTED: _plain(
+            "no matching node may use control groups, which limits.cpu_percent needs"
+        ),
         Reason.REQUESTED: _plain("somebody asked for its end"),
         Reason.TIMEOUT: lambda spec: (
             "its time limit passed"
@@ -294,8 +297,8 @@ RULES: MappingProxyType[Reason, str] = MappingProxyType(
         Reason.DEPENDENCY_FAILED: "after",
         Reason.LIMIT_MEMORY: "limits.memory_bytes",
         Reason.LIMIT_PROCESSES: "limits.processes",
-        Reason.LIMIT_PROCESSES: "limits.processes",
         Reason.LIMIT_LOG: "limits.log_bytes",
+        Reason.LIMIT_UNSUPPORTED: "limits.cpu_percent",
         Reason.TIMEOUT: "timeout_seconds",
         Reason.EXPIRED: "misfire",
     }

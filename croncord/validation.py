@@ -47,7 +47,6 @@ _NOT_YET = frozenset(
         "secrets",
         "notify",
         "expect_within_seconds",
-        "limits.cpu_percent",
     }
 )
 _BIDIRECTIONAL = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")

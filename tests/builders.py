@@ -44,6 +44,7 @@ class Cluster:
         self.silent: dict[str, float] = {}
         self.offsets_ms: dict[str, int] = {}
         self.pressed: dict[str, str] = {}
+        self.holding_cpu: frozenset[str] = frozenset()
         self.led_since: datetime | None = None
         self.limits = Limits()
         self.rows: list[Run] = []
@@ -76,6 +77,7 @@ class Cluster:
             silent_seconds={**dict.fromkeys(self.state.nodes, 0.0), **self.silent},
             offsets_ms=self.offsets_ms,
             pressed=self.pressed,
+            holding_cpu=self.holding_cpu,
             led_since=self.led_since,
         )
         return plan(self.state, facts, self.limits)

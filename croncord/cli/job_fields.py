@@ -38,12 +38,26 @@ _SINGLE: tuple[tuple[str, str, Callable[[str], Any], str, str], ...] = (
     ("--retries", "retries.count", int, "N", "try a failed run again this often"),
     ("--retry-delay", "retries.delay_seconds", duration, "DURATION", ""),
     ("--log-bytes", "limits.log_bytes", at_least_one, "N", "keep at most this much output"),
+    (
+        "--memory-bytes",
+        "limits.memory_bytes",
+        at_least_one,
+        "N",
+        "end a run that takes more memory",
+    ),
+    ("--cpu-percent", "limits.cpu_percent", at_least_one, "N", "100 is one whole processor"),
+    ("--processes", "limits.processes", at_least_one, "N", "at most N processes and threads"),
+    ("--open-files", "limits.open_files", at_least_one, "N", "at most N in each process"),
+    ("--umask", "umask", str, "MASK", "three octal digits; default 022"),
+    ("--nice", "nice", int, "N", "-20 to 19; below 0 the node must run as root"),
+    ("--ionice", "ionice", str, "CLASS", "none, idle, best-effort:0 to best-effort:7"),
 )
 _CHOICES: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
     ("--dst", "dst", get_args(DstPolicy), "what clock changes do to ticks"),
     ("--overlap", "overlap", get_args(Overlap), "when the run before is still going"),
     ("--misfire", "misfire.policy", _MISFIRE_POLICIES, "what becomes of ticks that were missed"),
     ("--delivery", "delivery", get_args(Delivery), "may a lost run be launched again?"),
+    ("--on-limit", "limits.on_limit", ("truncate", "kill"), "when it prints more than --log-bytes"),
     ("--strategy", "target.strategy", get_args(Strategy), "how a node is picked"),
 )
 # Options that may be given several times.

@@ -84,6 +84,7 @@ async def show_node(client: Client, args: argparse.Namespace) -> None:
             ("disk", _used(node.get("disk"))),
             ("clock", _number(node.get("clock_offset_ms"), " ms from the leader's")),
             ("applied index", _number(node.get("applied_index"))),
+            ("CPU limits", _cpu_limits(node)),
         ]
     )
 
@@ -103,6 +104,12 @@ async def change_node(client: Client, args: argparse.Namespace) -> None:
 
 def _number(value: float | None, unit: str = "") -> str:
     return "-" if value is None else f"{value:.0f}{unit}"
+
+
+def _cpu_limits(node: dict[str, Any]) -> str:
+    if node.get("holds_cpu") is None:
+        return "-"
+    return "held" if node["holds_cpu"] else f"not held: {words.cell(node.get('groups_lack'))}"
 
 
 def _share(usage: dict[str, Any] | None) -> str:

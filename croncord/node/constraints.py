@@ -10,6 +10,7 @@ import os
 import resource
 from typing import Any, Final
 
+from croncord.node.group import Group
 from croncord.node.usage import threads_of_user
 
 _IOPRIO_SET: Final = {
@@ -30,8 +31,11 @@ _BEST_EFFORT = 2
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def constrain(order: dict[str, Any]) -> None:
-    """Bind this process, and all it will start, to what its order says. Raises OSError."""
+def constrain(order: dict[str, Any], group: Group | None) -> None:
+    """Bind this process, and all it will start, to what its order says. Raises OSError.
+
+    What its group holds is not set again.
+    """
     os.umask(order["umask"])
     if order["nice"]:
         os.setpriority(os.PRIO_PROCESS, 0, order["nice"])
@@ -40,9 +44,10 @@ def constrain(order: dict[str, Any]) -> None:
     if order["open_files"] is not None:
         _lower(resource.RLIMIT_NOFILE, order["open_files"])
     uid = os.getuid() if order["uid"] is None else order["uid"]
-    # The kernel counts all threads of the user and never holds root to it; there, and in a
-    # namespace of its own, the shim's looks have to do.
-    if order["processes"] is not None and uid != 0:
+    # This limit counts all threads of the user, also those of other runs, and never holds root;
+    # there, and in a namespace of its own, the shim's looks have to do.
+    is_held = group is not None and group.holds_processes
+    if order["processes"] is not None and not is_held and uid != 0:
         _lower(resource.RLIMIT_NPROC, threads_of_user(uid) + order["processes"])
 
 

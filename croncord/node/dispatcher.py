@@ -90,6 +90,7 @@ class Dispatcher:
                 silent_seconds=silent,
                 offsets_ms=self._sightings.offsets_ms(),
                 pressed=self._sightings.pressed(),
+                holding_cpu=self._sightings.holding_cpu(),
                 led_since=now - timedelta(seconds=self._clock.monotonic() - self._elected_at[1]),
             ),
             self._limits,

@@ -35,6 +35,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """Each node's clock minus the leader's."""
     pressed: Mapping[str, str] = {}
     """Nodes that take no new runs, and what they are short of."""
+    holding_cpu: frozenset[str] = frozenset()
+    """Nodes that can hold runs to `limits.cpu_percent`, as far as they have reported."""
     led_since: datetime | None = None
     """When this node was elected."""
 

@@ -1,7 +1,9 @@
 """Find every process of a run and end it: TERM, grace, KILL, then look for survivors.
 
-Three nets, because each alone has a hole:
+Several nets, because each alone has a hole:
 
+- the control group of the run, where the node may make one: the kernel keeps it, nothing leaves it
+  but by root's will, and it is ended at once;
 - the tree below the shim: as a "child subreaper" it inherits every orphan, so what the script
   started hangs below it whatever it did with sessions, groups and double forks;
 - the mark in the environment (the run's id and attempt) finds what hangs elsewhere, for instance
@@ -21,6 +23,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
+from croncord.node.group import Group
+
 KILL_SECONDS: Final = 5.0
 """How long KILL is repeated before what is left is reported as surviving."""
 
@@ -39,6 +43,7 @@ class Process(NamedTuple):
     state: str
     started: int
     """Clock ticks since boot: together with the pid it names a process for good."""
+    threads: int = 1
 
     @property
     def is_stopped(self) -> bool:
@@ -73,6 +78,7 @@ def look(pid: int) -> Process | None:
         session=int(fields[3]),
         state=fields[0].decode(),
         started=int(fields[19]),
+        threads=int(fields[17]),
     )
 
 
@@ -139,15 +145,24 @@ def marks_of(run_id: str, attempt: int) -> frozenset[bytes]:
 
 
 def find_processes(
-    marks: frozenset[bytes], *, roots: Iterable[int] = (), main: tuple[int, int] | None = None
+    marks: frozenset[bytes],
+    *,
+    roots: Iterable[int] = (),
+    main: tuple[int, int] | None = None,
+    group: Group | None = None,
 ) -> Iterator[Process]:
-    """Yield the living processes of a run: below the roots, marked, or in the main's session.
+    """Yield the living processes of a run: in its group, below the roots, marked, in its session.
 
-    `main` is pid and start tick of the script's first process; its session counts only while it
+    `main` is pid and start tick of the script's first process: its session counts only while it
     lives, because afterwards the number may belong to somebody else. The caller, its own ancestors
     and the roots are never among them. As in `below`, a process comes before its children.
     """
     seen = {*roots, *_line_of(os.getpid())}
+    for pid in group.pids() if group else ():
+        process = None if pid in seen else look(pid)
+        if process is not None and process.is_alive:
+            seen.add(pid)
+            yield process
     for process in below(roots):
         if process.pid not in seen:
             seen.add(process.pid)
@@ -208,11 +223,18 @@ def _stop_group(process: Process) -> None:
 class Ending:
     """The end of a run, in steps so that its caller can go on reading output in between.
 
-    `find` returns what is alive of the run. Times are those of `time.monotonic`.
+    `find` returns what is alive of the run, `group` is its control group if it has one. Times are
+    those of `time.monotonic`.
     """
 
-    def __init__(self, find: Callable[[], Iterator[Process]], grace_seconds: float) -> None:
+    def __init__(
+        self,
+        find: Callable[[], Iterator[Process]],
+        grace_seconds: float,
+        group: Group | None = None,
+    ) -> None:
         self._find = find
+        self._group = group
         self._kill_at = time.monotonic() + grace_seconds
         self._give_up_at = self._kill_at + KILL_SECONDS
         self.survivors: tuple[int, ...] = ()
@@ -256,6 +278,8 @@ class Ending:
                     send(process, signal.SIGCONT)
 
     def _force(self) -> None:
+        if self._group is not None:
+            self._group.kill()
         # Stopped processes fork no more. Each is stopped at the moment it is found, because one that
         # forks and exits all the time would be gone after a whole look.
         stopped: dict[tuple[int, int], Process] = {}

@@ -13,9 +13,11 @@ import signal
 from typing import Any, Final, NamedTuple, NoReturn
 
 from croncord.node.constraints import constrain
+from croncord.node.group import Group
 
 _STAGES: Final = {
     "session": "the script could not get a session of its own",
+    "group": "the script cannot be brought into its control group",
     "limits": "the limits and priorities of the job cannot be set",
     "user": "the script cannot run as {user}",
     "directory": "the working directory {directory} cannot be entered",
@@ -41,8 +43,8 @@ class Launched(NamedTuple):
     """What its reader should know, as a sentence; normally empty."""
 
 
-def launch(order: dict[str, Any]) -> Launched:
-    """Start the script of an order, see `croncord.node.order`.
+def launch(order: dict[str, Any], group: Group | None = None) -> Launched:
+    """Start the script of an order, see `croncord.node.order`, in that control group.
 
     Raises LaunchError when it could not be started; then no process is left.
     """
@@ -56,7 +58,7 @@ def launch(order: dict[str, Any]) -> Launched:
             os.close(end)
         raise LaunchError(f"no process could be made for it: {error.strerror}") from error
     if pid == 0:
-        _become_script(order, out_write, err_write, word_write)
+        _become_script(order, group, out_write, err_write, word_write)
     for end in (out_write, err_write, word_write):
         os.close(end)
     with open(word_read, encoding="utf-8", errors="replace") as words:
@@ -70,15 +72,20 @@ def launch(order: dict[str, Any]) -> Launched:
     return Launched(pid, out_read, err_read, notes)
 
 
-def _become_script(order: dict[str, Any], out: int, err: int, word: int) -> NoReturn:
+def _become_script(
+    order: dict[str, Any], group: Group | None, out: int, err: int, word: int
+) -> NoReturn:
     stage = "session"
     try:
         os.setsid()
         _reset_signals()
         _place_descriptors(out, err, word)
         word = _FIRST_FREE_DESCRIPTOR
+        stage = "group"
+        if group is not None:
+            group.join()
         stage = "limits"
-        constrain(order)
+        constrain(order, group)
         stage = "user"
         if order["uid"] is not None:
             os.setgroups(order["groups"])

@@ -4,7 +4,8 @@ The order is JSON: `run_id`, `attempt`, `prepared_ms`, `argv`, `script` (its pat
 `environment` (all of it), `directory`, `directory_is_wanted` (false: the home directory, which may
 be missing), `user`, `uid`, `gid`, `groups` (null: no change), `timeout_seconds`,
 `kill_grace_seconds`, `log_bytes`, `on_limit`, `memory_bytes`, `processes`, `open_files` (null: no
-limit), `umask`, `nice`, `ionice`.
+limit), `umask`, `nice`, `ionice`, `cpu_percent` (null: no limit), `group` (null: none; else the
+directories of its control group, see `croncord.node.group`).
 """
 
 import json
@@ -19,6 +20,9 @@ from typing import Any
 from croncord.frames import END, encode_frame
 from croncord.node import rundir
 from croncord.node.account import Account, find_account
+from croncord.node.group import CPU, MEMORY, PROCESSES
+from croncord.node.group_home import NO_GROUPS, GroupHome
+from croncord.node.refusal import StartRefused
 from croncord.node.script import prepare_script
 from croncord.ports import LaunchRequest, LogKey
 
@@ -41,12 +45,16 @@ def key_of(name: str) -> LogKey | None:
     return LogKey(run_id, int(attempt))
 
 
-def write_order(runs: Path, request: LaunchRequest, prepared_ms: int) -> Path:
+def write_order(
+    runs: Path, request: LaunchRequest, prepared_ms: int, groups: GroupHome = NO_GROUPS
+) -> Path:
     """Write everything the shim needs; the directory gets its name when it is complete.
 
     Blocks. Raises StartRefused when this machine cannot run the script, OSError when the disk
     cannot take it.
     """
+    if request.cpu_percent is not None and not groups.holds_cpu:
+        raise StartRefused(f"limits.cpu_percent cannot be held on this node: {groups.lacking}")
     account = find_account(request.user)
     prepared = prepare_script(request.script)
     directory = runs / directory_name(request.key)
@@ -79,6 +87,8 @@ def write_order(runs: Path, request: LaunchRequest, prepared_ms: int) -> Path:
         "umask": request.umask,
         "nice": request.nice,
         "ionice": request.ionice,
+        "cpu_percent": request.cpu_percent,
+        "group": groups.places(directory.name, _roles(request)),
     }
     _write(draft / rundir.ORDER, json.dumps(order).encode(), 0o600)
     draft.rename(directory)
@@ -113,6 +123,16 @@ def remove_drafts(runs: Path) -> None:
     """Remove what an earlier life began to write and did not finish. Blocks."""
     for draft in runs.glob(f"{_DRAFT_PREFIX}*"):
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _roles(request: LaunchRequest) -> list[str]:
+    """Return which limits a control group should hold."""
+    wanted = {
+        MEMORY: request.memory_bytes,
+        PROCESSES: request.processes,
+        CPU: request.cpu_percent,
+    }
+    return [role for role, limit in wanted.items() if limit is not None]
 
 
 def _fresh(runs: Path, key: LogKey) -> Path:

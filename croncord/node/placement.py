@@ -35,9 +35,14 @@ class Placer:
         silent: frozenset[str],
         offsets_ms: Mapping[str, int],
         pressed: frozenset[str] = frozenset(),
+        holding_cpu: frozenset[str] = frozenset(),
     ) -> None:
-        """`pressed` are nodes that are up and take no new runs just now."""
+        """`pressed` are nodes that are up and take no new runs just now.
+
+        Nodes not in `holding_cpu` get no runs with `limits.cpu_percent`.
+        """
         self._state = state
+        self._holding_cpu = holding_cpu
         self._pressed = pressed
         self._leader = leader
         self._up = [
@@ -66,13 +71,19 @@ class Placer:
         return name in self._loads
 
     def place(self, job: Job, run_id: str, *, target: str = "", avoid: str = "") -> Placed | Reason:
-        """Choose a node, or say why there is none: no_target, node_down or no_capacity.
+        """Choose a node, or say why there is none.
+
+        That is no_target, limit_unsupported, node_down or no_capacity.
 
         `target` asks for that one node; `avoid` is passed over when another one will do.
         """
         members = [node for node in self.matching(job) if target in ("", node.name)]
         if not members:
             return Reason.NO_TARGET
+        if job.spec.limits.cpu_percent is not None:
+            members = [node for node in members if node.name in self._holding_cpu]
+            if not members:
+                return Reason.LIMIT_UNSUPPORTED
         up = [node for node in self._up if node in members]
         if not up:
             return Reason.NODE_DOWN

@@ -15,6 +15,7 @@ from typing import Any
 
 from croncord.model import milliseconds
 from croncord.node import rundir
+from croncord.node.group import Group, group_of
 from croncord.node.kill import Ending, Process, boot_id, find_processes, marks_of, send
 from croncord.ports import LogKey
 
@@ -48,7 +49,9 @@ async def conclude(
     if (meta or {}).get("boot") != boot_id():
         detail = "the machine was restarted while it ran"
     else:
-        found, survivors = await _end(_finder(directory, key), _grace_seconds(directory))
+        group = _group(directory)
+        find = _finder(directory, key, group)
+        found, survivors = await _end(find, _grace_seconds(directory), group)
         outcome, detail = "runner_killed", "the process that watched over it was killed"
         if found:
             detail += f"; {found} processes of the script were ended"
@@ -64,17 +67,18 @@ async def conclude(
 
 async def end_shim(directory: Path, shim: Process, key: LogKey, grace_seconds: int) -> None:
     """End a shim that does not answer, and everything below it."""
-    await _end(_finder(directory, key, shim), grace_seconds)
+    group = _group(directory)
+    await _end(_finder(directory, key, group, shim), grace_seconds, group)
     send(shim, signal.SIGKILL)
 
 
 async def _end(
-    find: Callable[[], Iterator[Process]], grace_seconds: float
+    find: Callable[[], Iterator[Process]], grace_seconds: float, group: Group | None
 ) -> tuple[int, tuple[int, ...]]:
     found = len(list(find()))
     if not found:
         return 0, ()
-    ending = Ending(find, grace_seconds)
+    ending = Ending(find, grace_seconds, group)
     while not ending.is_over:
         await asyncio.sleep(max(0.0, ending.next_step_at - time.monotonic()))
         ending.step()
@@ -82,13 +86,17 @@ async def _end(
 
 
 def _finder(
-    directory: Path, key: LogKey, shim: Process | None = None
+    directory: Path, key: LogKey, group: Group | None, shim: Process | None = None
 ) -> Callable[[], Iterator[Process]]:
     marks = marks_of(key.run_id, key.attempt)
     said = rundir.read_json(str(directory), rundir.MAIN)
     main = (said["pid"], said["started"]) if said else None
     roots = () if shim is None else (shim.pid,)
-    return lambda: find_processes(marks, roots=roots, main=main)
+    return lambda: find_processes(marks, roots=roots, main=main, group=group)
+
+
+def _group(directory: Path) -> Group | None:
+    return group_of(rundir.read_json(str(directory), rundir.ORDER) or {})
 
 
 def _grace_seconds(directory: Path) -> float:

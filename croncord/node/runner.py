@@ -17,6 +17,7 @@ from croncord.errors import Conflict, NotFound
 from croncord.model import milliseconds
 from croncord.node import order, rundir
 from croncord.node.forker import Forker
+from croncord.node.group_home import NO_GROUPS, GroupHome
 from croncord.node.refusal import StartRefused
 from croncord.node.remains import plain_result
 from croncord.node.supervision import Supervision, process_end
@@ -36,14 +37,24 @@ class _Attempt(NamedTuple):
 
 
 class ProcessRunner:
-    """Runs scripts on this machine. `runs` is a directory of its own."""
+    """Runs scripts on this machine. `runs` is a directory of its own.
+
+    `groups` is where their control groups are made.
+    """
 
     def __init__(
-        self, runs: Path, logs: RunLogs, clock: Clock, *, python: str = sys.executable
+        self,
+        runs: Path,
+        logs: RunLogs,
+        clock: Clock,
+        *,
+        groups: GroupHome = NO_GROUPS,
+        python: str = sys.executable,
     ) -> None:
         self._runs = runs
         self._logs = logs
         self._clock = clock
+        self._groups = groups
         self._forker = Forker(python)
         self._attempts: dict[LogKey, _Attempt] = {}
 
@@ -100,7 +111,7 @@ class ProcessRunner:
         if attempt is not None and not attempt.end.done():
             raise Conflict(f"attempt {key.attempt} of run {key.run_id} has not ended")
         self._attempts.pop(key, None)
-        await asyncio.to_thread(order.remove_directory, self._directory(key))
+        await asyncio.to_thread(self._remove, key)
 
     async def stop(self) -> None:
         """Let go of everything; running scripts go on under their shims."""
@@ -110,6 +121,7 @@ class ProcessRunner:
         await asyncio.gather(*tasks, return_exceptions=True)
         self._attempts.clear()
         await self._forker.stop()
+        await asyncio.to_thread(self._groups.close)
 
     def _admit(
         self,
@@ -128,7 +140,9 @@ class ProcessRunner:
         now_ms = milliseconds(self._clock.now())
         try:
             try:
-                directory = await asyncio.to_thread(order.write_order, self._runs, request, now_ms)
+                directory = await asyncio.to_thread(
+                    order.write_order, self._runs, request, now_ms, self._groups
+                )
                 supervision.open_spool()
                 supervision.shim.meta = await self._forker.fork(directory)
             finally:
@@ -156,7 +170,12 @@ class ProcessRunner:
                 order.remove_directory(directory)
             else:
                 keys.append(key)
+        self._groups.tidy(order.directory_name(key) for key in keys)
         return keys
+
+    def _remove(self, key: LogKey) -> None:
+        order.remove_directory(self._directory(key))
+        self._groups.let_go(order.directory_name(key))
 
     def _known(self, key: LogKey) -> _Attempt:
         attempt = self._attempts.get(key)

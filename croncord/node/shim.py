@@ -22,6 +22,7 @@ from typing import Any, Final, NoReturn
 from croncord.node import rundir
 from croncord.node.capture import STDERR, STDOUT, Capture
 from croncord.node.control import Control, Turnstile
+from croncord.node.group import Group, group_of
 from croncord.node.kill import Ending, Process, boot_id, find_processes, look, marks_of
 from croncord.node.launch import Launched, LaunchError, launch
 from croncord.node.usage import Gauge, cpu_seconds
@@ -108,6 +109,7 @@ class Shim:
         self._ending: Ending | None = None
         self._signalled_ms: int | None = None
         self._notes: list[str] = []
+        self._group: Group | None = None
         self._gauge = Gauge(order["memory_bytes"], order["processes"])
 
     def see_through(self, tell_ready: Callable[[], None]) -> None:
@@ -115,7 +117,8 @@ class Shim:
         self._watch_children()
         self._started_ms, self._started = time.time_ns() // 1_000_000, time.monotonic()
         try:
-            launched = launch(self._order)
+            self._make_group()
+            launched = launch(self._order, self._group)
         except LaunchError as error:
             self._outcome, self._notes = "start_failed", [str(error)]
             self._has_children = False
@@ -128,6 +131,23 @@ class Shim:
             self._turn()
         self._read_the_rest()
         self._write_result()
+
+    def _make_group(self) -> None:
+        group = group_of(self._order)
+        if group is None:
+            return
+        try:
+            group.make(self._order)
+        except OSError as error:
+            group.remove()
+            if self._order["cpu_percent"] is not None:
+                told = f"limits.cpu_percent cannot be held: {error.strerror}"
+                raise LaunchError(told) from error
+            # All else works without a group as well: the tree is looked at and searched for.
+            self._notes.append(f"it ran without a control group: {error.strerror}")
+            return
+        self._group = group
+        self._gauge = Gauge(self._order["memory_bytes"], self._order["processes"], group)
 
     def _adopt(self, launched: Launched) -> None:
         self._main = launched.pid
@@ -242,9 +262,18 @@ class Shim:
             if pid == self._main:
                 self._status = status
                 self._ended = time.monotonic()
+                self._explain_end()
+
+    def _explain_end(self) -> None:
+        """Name the limit that the kernel had to hold, also if only a child felt it; end the rest."""
+        broken = self._gauge.ask() if self._ending is None else ""
+        if broken:
+            self._begin_ending(broken, 0.0)
+            self._outcome = broken
+            self._notes.append(self._gauge.detail)
 
     def _find(self) -> Iterator[Process]:
-        return find_processes(self._marks, roots=(os.getpid(),))
+        return find_processes(self._marks, roots=(os.getpid(),), group=self._group)
 
     def _begin_ending(self, outcome: str, grace_seconds: float) -> None:
         if self._ending is not None:
@@ -253,7 +282,7 @@ class Shim:
         if self._status is None:
             self._outcome = outcome
         self._signalled_ms = self._milliseconds(time.monotonic())
-        self._ending = Ending(self._find, grace_seconds)
+        self._ending = Ending(self._find, grace_seconds, self._group)
 
     def _milliseconds(self, at: float) -> int:
         """Since 1970, for a time of the monotonic clock: a clock correction bends no duration."""
@@ -275,7 +304,7 @@ class Shim:
             "finished_ms": self._milliseconds(ended),
             "exit_code": None,
             "signal": None,
-            "cpu_seconds": round(self._cpu_seconds, 3) if self._main else None,
+            "cpu_seconds": round(self._processor_seconds(), 3) if self._main else None,
             "max_rss_bytes": self._peak_bytes() if self._main else None,
             "signalled_ms": self._signalled_ms,
             "survivors": survivors[:_NAMED_SURVIVORS],
@@ -289,6 +318,13 @@ class Shim:
         os.pwrite(self._result, text, 0)
         os.ftruncate(self._result, len(text))
         self._capture.end(text)
+        if self._group is not None:
+            self._group.remove()
+
+    def _processor_seconds(self) -> float:
+        """Return what the tree used: by its group, or as far as its processes were collected."""
+        counted = self._group.cpu_seconds() if self._group is not None else None
+        return self._cpu_seconds if counted is None else max(counted, self._cpu_seconds)
 
     def _peak_bytes(self) -> int:
         """Return the most in use: of one process as the kernel counts, of all when looked at."""

@@ -68,6 +68,10 @@ class SightingBook:
         told = {name: seen.vitals.pressure for name, (_, seen) in self._latest.items()}
         return {name: pressure for name, pressure in told.items() if pressure}
 
+    def holding_cpu(self) -> frozenset[str]:
+        """Nodes that can hold runs to `limits.cpu_percent`."""
+        return frozenset(name for name, (_, seen) in self._latest.items() if seen.vitals.holds_cpu)
+
     def offsets_ms(self) -> dict[str, int]:
         """Each node's clock minus the leader's, in milliseconds."""
         return {name: seen.clock_offset_ms for name, (_, seen) in self._latest.items()}

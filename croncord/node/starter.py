@@ -130,4 +130,5 @@ def _request(run: Run, job: Job, node: str, upstream: Run | None) -> LaunchReque
         umask=int(spec.umask, 8),
         nice=spec.nice,
         ionice=spec.ionice,
+        cpu_percent=spec.limits.cpu_percent,
     )

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+from croncord.node.group import Group
 from croncord.node.kill import below, look
 
 LIMIT_LOOK_SECONDS: Final = 0.1
@@ -30,15 +31,17 @@ _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 class Usage(NamedTuple):
     """What a tree used at one moment."""
 
-    processes: int
+    threads: int
+    """Each process has at least one."""
     resident_bytes: int
     """Sum of what is resident of each process; a page that two share counts twice."""
 
 
 def measure(root: int) -> Usage:
     """Return what the living descendants of a process use; it is not one of them."""
-    pids = [process.pid for process in below([root])]
-    return Usage(len(pids), sum(_resident_bytes(pid) for pid in pids))
+    found = list(below([root]))
+    threads = sum(process.threads for process in found)
+    return Usage(threads, sum(_resident_bytes(process.pid) for process in found))
 
 
 def proportional_bytes(root: int) -> int:
@@ -73,12 +76,16 @@ def threads_of_user(uid: int) -> int:
 class Gauge:
     """Looks at the tree below this process; says which limit it broke.
 
-    Times are those of `time.monotonic`. Limits are None where there is none.
+    Times are those of `time.monotonic`. Limits are None where there is none. Those that the kernel
+    holds for the run's group are only asked for: whether it had to.
     """
 
-    def __init__(self, memory_bytes: int | None, processes: int | None) -> None:
+    def __init__(
+        self, memory_bytes: int | None, processes: int | None, group: Group | None = None
+    ) -> None:
         self._memory_bytes = memory_bytes
         self._processes = processes
+        self._group = group
         self._has_limits = memory_bytes is not None or processes is not None
         self._started = time.monotonic()
         self.next_at = self._started + (
@@ -94,7 +101,7 @@ class Gauge:
         begun = time.monotonic()
         usage = measure(os.getpid())
         self.peak_bytes = max(self.peak_bytes, usage.resident_bytes)
-        broken = self._broken(usage)
+        broken = self.ask() or self._broken(usage)
         now = time.monotonic()
         pause = LIMIT_LOOK_SECONDS
         if not self._has_limits:
@@ -102,14 +109,27 @@ class Gauge:
         self.next_at = now + max(pause, _COST_FACTOR * (now - begun))
         return broken
 
-    def _broken(self, usage: Usage) -> str:
-        if self._processes is not None and usage.processes > self._processes:
+    def ask(self) -> str:
+        """Ask the kernel which limit it had to hold; costs nothing for a run without limits."""
+        broken = self._group.broken() if self._group is not None and self._has_limits else ""
+        if broken == "limit_memory":
+            self.detail = f"it wanted more memory than its limit of {self._memory_bytes} bytes"
+        elif broken:
             self.detail = (
-                f"it had {usage.processes} processes at once, "
+                f"it wanted more processes and threads than its limit of {self._processes}"
+            )
+        return broken
+
+    def _broken(self, usage: Usage) -> str:
+        is_held = self._group is not None and self._group.holds_processes
+        if self._processes is not None and not is_held and usage.threads > self._processes:
+            self.detail = (
+                f"it had {usage.threads} processes and threads at once, "
                 f"more than its limit of {self._processes}"
             )
             return "limit_processes"
-        if self._memory_bytes is None or usage.resident_bytes <= self._memory_bytes:
+        is_held = self._group is not None and self._group.holds_memory
+        if self._memory_bytes is None or is_held or usage.resident_bytes <= self._memory_bytes:
             return ""
         used = proportional_bytes(os.getpid())
         if used <= self._memory_bytes:

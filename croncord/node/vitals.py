@@ -5,6 +5,7 @@ from pathlib import Path
 import psutil
 
 from croncord.clock import Clock
+from croncord.node.group_home import GroupHome
 from croncord.node.pressure import Room, pressure
 from croncord.ports import Vitals
 
@@ -15,7 +16,10 @@ class VitalsProbe:
     `directory` is on the disk whose room is told. Uptime counts from the making of the probe.
     """
 
-    def __init__(self, *, name: str, version: str, directory: Path, clock: Clock) -> None:
+    def __init__(
+        self, *, name: str, version: str, directory: Path, clock: Clock, groups: GroupHome
+    ) -> None:
+        self._groups = groups
         self._name = name
         self._version = version
         self.pressure = ""
@@ -53,6 +57,8 @@ class VitalsProbe:
             uptime_seconds=self._clock.monotonic() - self._started,
             version=self._version,
             pressure=self.pressure,
+            holds_cpu=self._groups.holds_cpu,
+            groups_lack=self._groups.lacking,
         )
 
 

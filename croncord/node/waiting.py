@@ -20,7 +20,9 @@ from croncord.raft.commands import (
 )
 from croncord.raft.state import ClusterState
 
-_WITHOUT_NODE = frozenset({Reason.NO_TARGET, Reason.NODE_DOWN, Reason.NO_CAPACITY})
+_WITHOUT_NODE = frozenset(
+    {Reason.NO_TARGET, Reason.LIMIT_UNSUPPORTED, Reason.NODE_DOWN, Reason.NO_CAPACITY}
+)
 """Why a tick that was to start at once got no node yet."""
 
 

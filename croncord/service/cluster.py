@@ -56,6 +56,10 @@ class NodeView(View, frozen=True, kw_only=True):
     uptime_seconds: float | None
     running_runs: int
     applied_index: int | None
+    holds_cpu: bool | None
+    """Whether runs with `limits.cpu_percent` can be given to it."""
+    groups_lack: str | None
+    """Why its runs have no control group or one that does not bound everything; `` when all is well."""
 
 
 class ClusterView(View, frozen=True, kw_only=True):
@@ -266,6 +270,8 @@ class ClusterService:
             uptime_seconds=vitals.uptime_seconds if vitals else None,
             running_runs=sum(1 for run in runs if run.state is RunState.RUNNING),
             applied_index=vitals.applied_index if vitals else None,
+            holds_cpu=vitals.holds_cpu if vitals else None,
+            groups_lack=vitals.groups_lack if vitals else None,
         )
 
 

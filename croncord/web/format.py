@@ -64,6 +64,7 @@ REASONS = MappingProxyType(
         "node_restarted": "its node restarted and lost track of it",
         "start_failed": "the script could not be started",
         "limit_log": "it wrote more output than allowed",
+        "limit_unsupported": "no matching node can limit its CPU",
         "requested": "somebody asked for it",
         "timeout": "it reached its time limit",
         "expired": "nobody could run it in time",

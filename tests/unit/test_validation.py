@@ -88,7 +88,7 @@ WRONG = [
     ({"retries": {"backoff": 0.5}}, "retries.backoff", "must be a number from 1 to 10"),
     ({"retries": {"delay_seconds": 7200}}, "retries.max_delay_seconds", "is less than"),
     ({"limits": {"log_bytes": 1}}, "limits.log_bytes", "from 1024 to"),
-    ({"limits": {"cpu_percent": 1}}, "limits.cpu_percent", "not supported by this version"),
+    ({"limits": {"cpu_percent": 0}}, "limits.cpu_percent", "from 1 to 100000"),
     ({"limits": {"memory_bytes": 1}}, "limits.memory_bytes", "from 1048576"),
     ({"umask": "0888"}, "umask", "octal"),
     ({"ionice": "realtime"}, "ionice", "best-effort"),

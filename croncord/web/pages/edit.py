@@ -54,6 +54,9 @@ _NEW = Typed(
         "retries.backoff": "1",
         "retries.max_delay_seconds": "3600",
         "limits.log_bytes": "16777216",
+        "umask": "022",
+        "nice": "0",
+        "ionice": "none",
     }
 )
 

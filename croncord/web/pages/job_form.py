@@ -15,14 +15,15 @@ from croncord.validation import READ_ONLY, tidy_script
 
 TEXTS = (
     "name", "description", "owner", "timezone", "dst", "working_directory", "user", "overlap",
-    "delivery", "target.strategy", "misfire.policy",
+    "delivery", "target.strategy", "misfire.policy", "limits.on_limit", "umask", "ionice",
 )  # fmt: skip
 SPANS = (
     "timeout_seconds", "kill_grace_seconds", "jitter_seconds", "misfire.window_seconds",
     "retries.delay_seconds", "retries.max_delay_seconds",
 )  # fmt: skip
 NUMBERS = (
-    "retries.count", "retries.backoff", "limits.log_bytes", "pause_after_failures",
+    "retries.count", "retries.backoff", "limits.log_bytes", "limits.memory_bytes",
+    "limits.cpu_percent", "limits.processes", "limits.open_files", "nice", "pause_after_failures",
     "retention.runs", "retention.days",
 )  # fmt: skip
 TIMES = ("start_at", "end_at")
@@ -31,7 +32,8 @@ LISTS = ("tags", "target.nodes")
 PAIRS = ("environment", "target.labels")
 MAY_BE_NONE = frozenset(
     {"timeout_seconds", "start_at", "end_at", "pause_after_failures", "retention.runs"}
-    | {"retention.days"}
+    | {"retention.days", "limits.memory_bytes", "limits.cpu_percent", "limits.processes"}
+    | {"limits.open_files"}
 )
 NAMES = frozenset(
     (*TEXTS, *SPANS, *NUMBERS, *TIMES, *TICKS, *LISTS, *PAIRS, "schedule", "script", "version")

@@ -4,6 +4,8 @@ import sys
 
 import pytest
 
+from croncord.model import Limits
+
 
 @pytest.fixture
 def script(tmp_path):
@@ -19,7 +21,9 @@ def test_a_job_is_created_shown_and_listed(croncord, node, script):
         "--label", "disk=n1", "--node", "n1", "--timeout", "1h30m", "--grace", "5", "--retries",
         "2", "--retry-delay", "10s", "--misfire", "skip", "--overlap", "queue_one", "--every-node",
         "--description", "nightly", "--owner", "ops", "--log-bytes", "4096", "--dst", "once",
-        "--start-at", "2026-01-01", "--paused",
+        "--start-at", "2026-01-01", "--paused", "--memory-bytes", "268435456", "--processes", "20",
+        "--cpu-percent", "150", "--open-files", "64", "--on-limit", "kill", "--umask", "027",
+        "--nice", "5", "--ionice", "idle",
     )  # fmt: skip
     assert (status, out) == (0, "Created backup. It is not due by itself.\n")
     spec = node.job("backup")
@@ -31,6 +35,15 @@ def test_a_job_is_created_shown_and_listed(croncord, node, script):
     assert (spec.retries.count, spec.retries.delay_seconds) == (2, 10)
     assert (spec.misfire.policy, spec.misfire.window_seconds) == ("skip", 3600)
     assert (spec.overlap, spec.dst, spec.limits.log_bytes) == ("queue_one", "once", 4096)
+    assert spec.limits == Limits(
+        log_bytes=4096,
+        on_limit="kill",
+        memory_bytes=2**28,
+        processes=20,
+        open_files=64,
+        cpu_percent=150,
+    )
+    assert (spec.umask, spec.nice, spec.ionice) == ("027", 5, "idle")
     assert spec.tags == ("prod", "db")
     assert spec.paused
 

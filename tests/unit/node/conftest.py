@@ -7,7 +7,8 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from croncord.lifecycle import Reason, RunState
 from croncord.model import JobSpec, LogInfo
 from croncord.node.agent import Agent
 from croncord.node.agent_journal import Note, VolatileJournal
+from croncord.node.group_home import NO_GROUPS, GroupHome, find_home, label_of
 from croncord.node.kill import carries, process_table
 from croncord.node.runner import ProcessRunner
 from croncord.node.scripted import Play, ScriptedMachine, ScriptedRunner
@@ -106,14 +108,15 @@ class MemoryLogs:
 class Bench:
     """A runner, its store, and shorthands to use them."""
 
-    def __init__(self, directory: Path):
+    def __init__(self, directory: Path, groups: GroupHome = NO_GROUPS):
         self.runs = directory / "runs"
         self.logs = MemoryLogs()
+        self.groups = groups
         self.runner = self.fresh_runner()
         self._count = 0
 
     def fresh_runner(self) -> ProcessRunner:
-        return ProcessRunner(self.runs, self.logs, SystemClock())
+        return ProcessRunner(self.runs, self.logs, SystemClock(), groups=self.groups)
 
     def request(self, script: str | bytes, **changes) -> LaunchRequest:
         self._count += 1
@@ -162,6 +165,30 @@ def memory_logs() -> MemoryLogs:
 @pytest.fixture
 async def bench(tmp_path) -> AsyncIterator[Bench]:
     it = Bench(tmp_path)
+    await it.runner.start()
+    try:
+        yield it
+    finally:
+        await it.runner.stop()
+        it.end_everything()
+
+
+@pytest.fixture
+def group_home(tmp_path) -> Iterator[GroupHome]:
+    """Real control groups on this machine, removed afterwards."""
+    home = find_home(label_of(tmp_path))
+    if not home.is_used:
+        pytest.skip(home.lacking)
+    yield home
+    # What a test killed takes a moment to leave.
+    while home.places("any", []) and not home.close():
+        home.tidy(())
+        time.sleep(0.01)
+
+
+@pytest.fixture
+async def grouped_bench(tmp_path, group_home) -> AsyncIterator[Bench]:
+    it = Bench(tmp_path, group_home)
     await it.runner.start()
     try:
         yield it

@@ -23,6 +23,8 @@ class Hostile(msgspec.Struct, frozen=True, kw_only=True):
     """End it with `grace_seconds` as soon as it has printed this."""
     grace_seconds: int = 0
     outcome: str = "exited"
+    grouped_outcome: str = ""
+    """The outcome where runs have control groups with all controllers, if it is another."""
     exit_code: int | None = None
     signal: int | None = None
     stdout: bytes | None = None
@@ -44,13 +46,14 @@ HOSTILE = [
         changes={"processes": 30, "timeout_seconds": 2, "kill_grace_seconds": 0},
         user="games",
         outcome="timed_out",
+        grouped_outcome="limit_processes",
     ),
     Hostile(
         name="more processes than allowed",
         script="for i in $(seq 12); do sleep 600 & done; wait",
         changes={"processes": 6},
         outcome="limit_processes",
-        detail="more than its limit of 6",
+        detail="than its limit of 6",
     ),
     Hostile(
         name="double fork and setsid",
@@ -296,7 +299,7 @@ HOSTILE = [
         script=PYTHON + "import time\nx = b'x' * (200 << 20)\ntime.sleep(600)\n",
         changes={"memory_bytes": 64 * MEGABYTE},
         outcome="limit_memory",
-        detail="more than its limit of 67108864",
+        detail="than its limit of 67108864",
     ),
     Hostile(
         name="opens files without end",

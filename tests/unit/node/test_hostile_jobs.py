@@ -23,6 +23,15 @@ async def end_of(bench, job: Hostile, place: Path):
 
 @pytest.mark.parametrize("job", HOSTILE, ids=lambda job: job.name.replace(" ", "_"))
 async def test_a_hostile_job_ends_as_the_document_says(bench, tmp_path, job):
+    await meet(bench, tmp_path, job)
+
+
+@pytest.mark.parametrize("job", HOSTILE, ids=lambda job: job.name.replace(" ", "_"))
+async def test_a_hostile_job_in_a_control_group_ends_so_too(grouped_bench, tmp_path, job):
+    await meet(grouped_bench, tmp_path, job)
+
+
+async def meet(bench, tmp_path, job: Hostile):
     if job.user and not IS_ROOT:
         pytest.skip("only root may start scripts as somebody else")
     place = tmp_path / "place"
@@ -34,7 +43,8 @@ async def test_a_hostile_job_ends_as_the_document_says(bench, tmp_path, job):
 
     key, end = await end_of(bench, job, place)
 
-    assert end.outcome == job.outcome, end
+    is_grouped = not bench.groups.lacking
+    assert end.outcome == ((is_grouped and job.grouped_outcome) or job.outcome), end
     if job.exit_code is not None or job.signal is not None:
         assert (end.exit_code, end.signal) == (job.exit_code, job.signal), end
     assert job.detail in end.detail

@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 from builders import NOON, Cluster, at, node
 
-from croncord.lifecycle import RunState, Trigger
-from croncord.model import Target
+from croncord.lifecycle import Reason, RunState, Trigger
+from croncord.model import Limits, Misfire, Target
 from croncord.raft.commands import PauseJob, PutNode, RemoveNode, SetLabelLimits
 
 
@@ -108,3 +108,30 @@ def test_a_paused_job_does_not_run_on_a_node_that_joins_and_says_so():
     cluster.do(PauseJob(at=NOON, job_id=job.id, paused=True))
     cluster.do(PutNode(at=NOON, node=node("n9")))
     assert [(row.target, row.reason) for row in cluster.rows] == [("n9", "paused")]
+
+
+def test_a_run_with_a_cpu_limit_goes_to_a_node_that_can_hold_it_also_to_the_leader():
+    cluster = Cluster("n1", "n2", "n3")
+    limited = cluster.add_job("limited", "@manual", limits=Limits(cpu_percent=50))
+    cluster.holding_cpu = frozenset({"n3"})
+    assert one_by_one(cluster, limited, 3) == ["n3"] * 3
+    cluster.holding_cpu = frozenset({"n1"})
+    assert one_by_one(cluster, limited, 1) == ["n1"]
+
+
+def test_a_run_with_a_cpu_limit_that_no_node_can_hold_waits_and_is_missed_with_the_reason():
+    cluster = Cluster("n1", "n2")
+    job = cluster.add_job(
+        "limited",
+        "@manual",
+        limits=Limits(cpu_percent=50),
+        misfire=Misfire(window_seconds=60),
+    )
+    cluster.trigger(job)
+    cluster.decide()
+    (run,) = cluster.open_runs()
+    assert (run.state, run.node) == (RunState.PENDING, None)
+    cluster.now += timedelta(seconds=61)
+    cluster.decide()
+    (row,) = cluster.state.recent[job.id]
+    assert (row.state, row.reason) == (RunState.MISSED, Reason.LIMIT_UNSUPPORTED)

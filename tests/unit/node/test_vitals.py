@@ -3,12 +3,13 @@
 from datetime import UTC, datetime
 
 from croncord.clock import ManualClock
+from croncord.node.group_home import NO_GROUPS
 from croncord.node.vitals import VitalsProbe
 
 
 async def test_vitals_are_those_of_this_machine(tmp_path):
     clock = ManualClock(datetime(2026, 3, 1, tzinfo=UTC))
-    probe = VitalsProbe(name="n1", version="1.2", directory=tmp_path, clock=clock)
+    probe = VitalsProbe(name="n1", version="1.2", directory=tmp_path, clock=clock, groups=NO_GROUPS)
     await clock.advance(5)
     vitals = probe.measure(3, 42)
     assert (vitals.name, vitals.version, vitals.at) == ("n1", "1.2", clock.now())

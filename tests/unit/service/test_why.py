@@ -8,7 +8,7 @@ from questions import Inquiry, launched, rules_of, text_of
 
 from croncord.calendars import read_calendar
 from croncord.lifecycle import Reason, RunState
-from croncord.model import Dependency, Misfire, Retries, Target
+from croncord.model import Dependency, Limits, Misfire, Retries, Target
 from croncord.raft.commands import (
     DeleteJob,
     PauseCluster,
@@ -210,6 +210,18 @@ async def test_no_capacity():
     cluster.add_job(schedule="1 12 * * *", misfire=Misfire(window_seconds=60))
     cluster.run_until(at(130))
     await reason_told(cluster, "no_capacity", "max_runs of the nodes")
+
+
+async def test_limit_unsupported():
+    cluster = Inquiry("n1", "n2")
+    cluster.add_job(
+        schedule="1 12 * * *",
+        limits=Limits(cpu_percent=50),
+        misfire=Misfire(window_seconds=60),
+    )
+    cluster.run_until(at(130))
+    told = await reason_told(cluster, "limit_unsupported", "limits.cpu_percent")
+    assert told["runs"][0]["state"] == "missed"
 
 
 async def test_node_down_for_the_row_of_a_node_that_is_silent():

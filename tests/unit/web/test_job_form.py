@@ -46,7 +46,17 @@ FULL = {
         "max_delay_seconds": 600,
         "other_node": True,
     },
-    "limits": {"log_bytes": 2048},
+    "limits": {
+        "log_bytes": 2048,
+        "on_limit": "kill",
+        "memory_bytes": 2**30,
+        "processes": 50,
+        "open_files": 100,
+        "cpu_percent": 150,
+    },
+    "umask": "027",
+    "nice": 5,
+    "ionice": "best-effort:6",
     "paused": True,
 }
 
