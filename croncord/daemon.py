@@ -173,6 +173,7 @@ class Daemon:
             directory=settings.data_dir,
             clock=clock,
             groups=groups,
+            progress=runner.progress,
         )
         agent = Agent(
             name=settings.name,
@@ -214,6 +215,7 @@ class Daemon:
             admin_token_sha256=sha256(self._admin_token),
             check_syntax=SyntaxChecker().check,
         )
+        self._book.on_progress(self._desk.tell_progress)
         verifier = PeerVerifier(self._secret, settings.http_url) if self._secret else None
         app = create_app(
             self._desk,

@@ -277,6 +277,8 @@ class Vitals(msgspec.Struct, frozen=True, kw_only=True):
     """What the machine is too short of to take new runs; empty when it takes them."""
     holds_cpu: bool = False
     """Whether it can hold runs to `limits.cpu_percent`."""
+    progress: dict[str, float] = {}
+    """What running scripts told as `::progress`, in percent by run id; not of very many."""
     groups_lack: str = ""
     """Why its runs have no control group or one without all limits; empty when they have it all."""
 

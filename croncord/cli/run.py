@@ -155,6 +155,7 @@ def summary(run: dict[str, Any]) -> str:
 def _facts(run: dict[str, Any], now: datetime) -> list[tuple[str, str]]:
     log = run.get("log") or {}
     cut = log.get("truncated_bytes") or 0
+    told = run.get("messages") or {}
     output = f"{words.size(log.get('bytes', 0))} in {words.plural(log.get('lines', 0), 'line')}"
     return [
         ("run", run["id"]),
@@ -171,6 +172,10 @@ def _facts(run: dict[str, Any], now: datetime) -> list[tuple[str, str]]:
         ("CPU time", _seconds(run.get("cpu_seconds"))),
         ("memory peak", words.size(run.get("max_rss_bytes"))),
         ("output", output + (f"; {words.size(cut)} left out" if cut else "")),
+        ("progress", words.cell(told.get("progress"))),
+        ("metrics", words.cell(told.get("metrics"))),
+        ("notices", words.cell(told.get("notices"))),
+        ("passed on", words.cell(told.get("outputs"))),
         ("kept on", words.cell(log.get("copies"))),
         ("kill", _kill_words(run.get("kill"), now)),
     ]

@@ -10,7 +10,7 @@ import logging
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from croncord.clock import Clock
 from croncord.errors import Conflict, NotFound
@@ -24,6 +24,9 @@ from croncord.node.supervision import Supervision, process_end
 from croncord.ports import LaunchRequest, LogKey, ProcessEnd, RunLogs
 
 log = logging.getLogger(__name__)
+
+PROGRESS_MAX: Final = 200
+"""Of so many runs progress is reported while they run: the table of it goes to every node."""
 
 _WAKE_SECONDS = 0.2
 
@@ -67,6 +70,17 @@ class ProcessRunner:
     def zygote_pid(self) -> int:
         """Pid of the process that shims are forked from; 0 when there is none."""
         return self._forker.pid
+
+    def progress(self) -> dict[str, float]:
+        """Return what running scripts told as `::progress`, in percent by run id."""
+        told: dict[str, float] = {}
+        for key, attempt in self._attempts.items():
+            percent = attempt.supervision.progress
+            if percent is not None and not attempt.end.done():
+                told[key.run_id] = percent
+                if len(told) >= PROGRESS_MAX:
+                    break
+        return told
 
     async def start(self) -> list[LogKey]:
         """Start the zygote; adopt the attempts of an earlier life and return them."""

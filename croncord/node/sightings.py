@@ -5,7 +5,7 @@ vitals, at most a report old. Nothing here is replicated.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -24,6 +24,11 @@ class SightingBook:
         self._latest: dict[str, tuple[float, Sighting]] = {}
         self._offsets_ms: dict[str, deque[int]] = {}
         """The last measurements of each node that reported here."""
+        self._on_progress: Callable[[dict[str, float]], None] | None = None
+
+    def on_progress(self, listener: Callable[[dict[str, float]], None]) -> None:
+        """Tell the listener of runs, by id, whose progress in percent has changed."""
+        self._on_progress = listener
 
     def record(self, vitals: Vitals) -> tuple[Sighting, ...]:
         """Take a report on the leader; returns the table for the answer.
@@ -35,16 +40,20 @@ class SightingBook:
         samples = self._offsets_ms.setdefault(vitals.name, deque(maxlen=_SAMPLES))
         samples.append(offset_ms)
         sighting = Sighting(vitals=vitals, age_seconds=0.0, clock_offset_ms=max(samples))
+        before = self._progress()
         self._latest[vitals.name] = (self._clock.monotonic(), sighting)
+        self._tell_progress(before)
         return self.table()
 
     def adopt(self, table: Sequence[Sighting]) -> None:
         """Take over the leader's table on another node."""
         now = self._clock.monotonic()
         self._offsets_ms.clear()
+        before = self._progress()
         self._latest = {
             sighting.vitals.name: (now - sighting.age_seconds, sighting) for sighting in table
         }
+        self._tell_progress(before)
 
     def table(self) -> tuple[Sighting, ...]:
         """All sightings with their ages as of now."""
@@ -53,6 +62,17 @@ class SightingBook:
             msgspec.structs.replace(sighting, age_seconds=max(0.0, now - heard_at))
             for heard_at, sighting in self._latest.values()
         )
+
+    def _progress(self) -> dict[str, float]:
+        told: dict[str, float] = {}
+        for _, sighting in self._latest.values():
+            told |= sighting.vitals.progress
+        return told
+
+    def _tell_progress(self, before: dict[str, float]) -> None:
+        changed = dict(self._progress().items() - before.items())
+        if changed and self._on_progress is not None:
+            self._on_progress(changed)
 
     def silent_seconds(self, names: Sequence[str], *, since: float) -> dict[str, float]:
         """How long each name has been silent, counted from `since` (monotonic) at the earliest.

@@ -48,6 +48,11 @@ class Supervision:
         self._messages = MessageReader()
         self.shim = ShimHandle(key, directory)
 
+    @property
+    def progress(self) -> float | None:
+        """What its script told so far, in percent."""
+        return self._messages.messages.progress
+
     def open_spool(self) -> Spool:
         """Open the spool unless it is open: before the script starts, which may remove it."""
         if self._spool is None:

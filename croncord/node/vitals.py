@@ -1,5 +1,6 @@
 """How this machine is doing. The only place that asks psutil."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -17,9 +18,18 @@ class VitalsProbe:
     """
 
     def __init__(
-        self, *, name: str, version: str, directory: Path, clock: Clock, groups: GroupHome
+        self,
+        *,
+        name: str,
+        version: str,
+        directory: Path,
+        clock: Clock,
+        groups: GroupHome,
+        progress: Callable[[], dict[str, float]] = dict,
     ) -> None:
+        """`progress` tells what running scripts said of theirs, by run id."""
         self._groups = groups
+        self._progress = progress
         self._name = name
         self._version = version
         self.pressure = ""
@@ -57,6 +67,7 @@ class VitalsProbe:
             uptime_seconds=self._clock.monotonic() - self._started,
             version=self._version,
             pressure=self.pressure,
+            progress=self._progress(),
             holds_cpu=self._groups.holds_cpu,
             groups_lack=self._groups.lacking,
         )

@@ -1,6 +1,6 @@
 """The desk: all services around one replica, built once by the daemon."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from croncord.clock import Clock
 from croncord.ports import Ledger, Peers, RunLogs, Sighting
@@ -43,7 +43,7 @@ class Desk:
         self._events = EventFeed(replica)
         self.access = AccessService(agreement, admin_token_sha256)
         self.cluster = ClusterService(agreement, name, sightings, peers)
-        self.runs = RunService(agreement, ledger, logs, peers, name)
+        self.runs = RunService(agreement, ledger, logs, peers, name=name, sightings=sightings)
         self.search = SearchService(agreement, self.runs, logs, peers, name)
         self.jobs = JobService(agreement, self.runs, check_syntax)
         self.backfills = BackfillService(agreement)
@@ -54,3 +54,7 @@ class Desk:
     def watch(self, listener: EventListener) -> Callable[[], None]:
         """Call the listener for each event from now on; returns how to stop that."""
         return self._events.listen(listener)
+
+    def tell_progress(self, percents: Mapping[str, float]) -> None:
+        """Pass on to those who watch how far running scripts are, by run id."""
+        self._events.tell_progress(percents)

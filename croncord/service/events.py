@@ -1,6 +1,6 @@
 """What happened, in small: a kind and an id, for pages and scripts that look for themselves."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from croncord.model import Calendar, Job, Node, Run
@@ -15,7 +15,8 @@ EventListener = Callable[[Event], None]
 class EventFeed:
     """Turns what is agreed into events, once for all who listen.
 
-    Events: `{index, kind: job|run|node|calendar|cluster, ...}` with ids, names and states, in agreed order.
+    Events: `{index, kind: job|run|node|calendar|cluster, ...}` with ids, names and states, in agreed
+    order; and `progress`, which is not agreed on and comes about once a second.
     """
 
     def __init__(self, replica: Replica) -> None:
@@ -38,6 +39,15 @@ class EventFeed:
         if outcome.refusal is None and self._listeners:
             for event in _events(self._replica.state, command, outcome):
                 self._tell({"index": index} | event)
+
+    def tell_progress(self, percents: Mapping[str, float]) -> None:
+        """Tell how far running scripts are: `{kind: progress, id, job, job_id, percent}`."""
+        index = self._replica.status().applied_index
+        for run_id, percent in percents.items() if self._listeners else ():
+            run = self._replica.state.open_runs.get(run_id)
+            if run is not None:
+                told = {"id": run.id, "job": run.job, "job_id": run.job_id, "percent": percent}
+                self._tell({"index": index, "kind": "progress"} | told)
 
     def _status_changed(self, status: ReplicaStatus) -> None:
         self._tell(

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal
@@ -14,7 +14,7 @@ from croncord.errors import Conflict, CronCordError, FieldError, Invalid, NotFou
 from croncord.keepers import keepers
 from croncord.lifecycle import OPEN_STATES, Reason, RunState, Trigger
 from croncord.model import Run, run_id
-from croncord.ports import Ledger, LogKey, LogStatus, Peers, RunFilter, RunLogs
+from croncord.ports import Ledger, LogKey, LogStatus, Peers, RunFilter, RunLogs, Sighting
 from croncord.raft.commands import FinishRuns, RequestKill, RunResult, TriggerRun
 from croncord.raft.state import ClusterState
 from croncord.service.agreement import Agreement
@@ -32,13 +32,21 @@ class RunService:
     """What people do with runs."""
 
     def __init__(
-        self, agreement: Agreement, ledger: Ledger, logs: RunLogs, peers: Peers | None, name: str
+        self,
+        agreement: Agreement,
+        ledger: Ledger,
+        logs: RunLogs,
+        peers: Peers | None,
+        *,
+        name: str,
+        sightings: Callable[[], Sequence[Sighting]],
     ) -> None:
         self._agreement = agreement
         self._ledger = ledger
         self._logs = logs
         self._peers = peers
         self._name = name
+        self._sightings = sightings
 
     # Reading
 
@@ -81,7 +89,8 @@ class RunService:
         rows = self._page(agreed, where, limit=limit + 1, before=cursor)
         shown = rows[:limit]
         more = len(rows) > limit
-        items = [run_json(run) for run in shown]
+        told = self._progress()
+        items = [run_json(_with_progress(run, told)) for run in shown]
         return {"items": items, "next_cursor": shown[-1].id if more else None}
 
     async def get(self, who: Who, run_id: str, *, stale: bool = False) -> Json:
@@ -94,7 +103,7 @@ class RunService:
         if run.is_open and held:
             log = max(held.values(), key=lambda status: status.size).info
         whole = [name for name, status in held.items() if _is_whole(run, status)]
-        return run_json(run, copies=whole, log=log)
+        return run_json(_with_progress(run, self._progress()), copies=whole, log=log)
 
     async def log(
         self, who: Who, run_id: str, *, attempt: int | None = None, stale: bool = False
@@ -202,6 +211,13 @@ class RunService:
 
     # Finding
 
+    def _progress(self) -> dict[str, float]:
+        """Return what running scripts told as `::progress`, as their nodes last reported it."""
+        told: dict[str, float] = {}
+        for sighting in self._sightings():
+            told |= sighting.vitals.progress
+        return told
+
     def rows(
         self,
         agreed: ClusterState,
@@ -274,6 +290,14 @@ class RunService:
 def open_log(run: Json, key: LogKey) -> bool:
     """Whether the attempt's output may still grow."""
     return bool(run["attempt"] == key.attempt and run["state"] in OPEN_STATES)
+
+
+def _with_progress(run: Run, told: Mapping[str, float]) -> Run:
+    """Return a running run with its progress as of now; the rest of it is known at its end."""
+    if run.state is not RunState.RUNNING or run.id not in told:
+        return run
+    messages = msgspec.structs.replace(run.messages, progress=told[run.id])
+    return msgspec.structs.replace(run, messages=messages)
 
 
 def _is_whole(run: Run, status: LogStatus) -> bool:

@@ -49,8 +49,11 @@ class RunPage:
         wanted = wanted_lines(dict(request.query))
         job = await self._job(request, run)
         is_open = run["state"] in OPEN_STATES
+        window = await read_window(output, wanted, is_brief="X-Croncord-Live" in request.headers)
+        progress = window.progress if window.progress is not None else run["messages"]["progress"]
         context = {
             "run": run,
+            "progress": None if progress is None else round(progress),
             "job": job,
             "job_zone": self._frame.choices(request).zone_for(job["timezone"] if job else None),
             "is_open": is_open,
@@ -58,9 +61,7 @@ class RunPage:
             "attempt": attempt,
             "steps": list(steps(run)),
             "kill_steps": list(kill_steps(run)),
-            "window": await read_window(
-                output, wanted, is_brief="X-Croncord-Live" in request.headers
-            ),
+            "window": window,
             "wanted": wanted,
             "attempt_query": attempt if attempt != run["attempt"] else None,
         }

@@ -345,6 +345,19 @@ async def test_what_a_script_tells_about_itself_comes_back_with_its_result(bench
     assert b"::progress 50\n" in bench.logs.output(key), "the lines stay in the output"
 
 
+async def test_progress_is_known_while_the_script_runs_and_not_afterwards(bench, tmp_path):
+    flag = tmp_path / "flag"
+    script = f"echo ::progress 40; echo ready; while [ ! -e {flag} ]; do sleep 0.02; done"
+    key = await bench.launch(script)
+    silent = await bench.launch("sleep 600")
+    await bench.logs.until_output(key, b"ready")
+    assert bench.runner.progress() == {key.run_id: 40}
+    flag.touch()
+    await bench.runner.wait(key)
+    assert bench.runner.progress() == {}
+    await bench.runner.kill(silent, grace_seconds=0)
+
+
 async def test_what_a_script_told_before_the_daemon_restarted_is_not_forgotten(bench):
     key = await bench.launch("echo ::notice before; echo ready; sleep 0.6; echo ::notice after")
     await bench.logs.until_output(key, b"ready")
