@@ -4,7 +4,10 @@ Every scenario runs twice: with the engine as it is, where the fault must not ap
 one rule taken out that prevents it (pysyncobj's own rule put back), where it must.
 """
 
+import pickle
+
 import pytest
+from pysyncobj import SyncObj
 from raft_disk import SimDisk
 from raft_stage import answer, elect, inject, isolate, settle, without, world_of
 from raft_world import Violation
@@ -13,7 +16,7 @@ from croncord.errors import StoreError
 from croncord.raft.engine import Engine
 from croncord.raft.engine.founding import Founding
 from croncord.raft.engine.membership import Roles
-from croncord.raft.engine.pinned import CANDIDATE, LEADER, Halted, Pinned
+from croncord.raft.engine.pinned import CANDIDATE, LEADER, REGULAR, Halted, Pinned
 from croncord.raft.entrylog import plain
 from croncord.raft.requests import AppliedRequests
 
@@ -240,6 +243,41 @@ def s17_an_observer_acts_as_leader(engine_class):
         return leader.role != LEADER
 
 
+# -- s14 ---------------------------------------------------------------------------------------
+
+A_NEWER_VERSION = b"\x03" + pickle.dumps(1, 2)
+"""pysyncobj's entry that switches all nodes to version 1 of the code."""
+
+
+class AppliesAsPysyncobj(Engine):
+    """pysyncobj goes on after an entry it cannot apply, and does not count it as applied."""
+
+    hand_over = Pinned.hand_over
+
+    def _SyncObj__doApplyCommand(self, command):  # noqa: N802 - pysyncobj's
+        if command[:1] == A_NEWER_VERSION[:1]:
+            SyncObj._SyncObj__doApplyCommand(self, command)
+        elif command[:1] == REGULAR:
+            self.machine.committed(0, 0, command[1:])
+
+
+def s14_after_an_entry_of_a_newer_version_others_are_applied_again(engine_class):
+    with world_of(engine_class) as world:
+        elect(world, "n1")
+        applied = []
+        for node in world.nodes.values():
+            node.committed = lambda _index, _term, _entry: None
+        world.nodes["n1"].committed = lambda _index, _term, entry: applied.append(entry)
+        engine = world.nodes["n1"].engine
+        engine.log.add(A_NEWER_VERSION, engine.log.last_index + 1, engine.term)
+        for _ in range(3):
+            world.nodes["n1"].propose("once")
+        for _ in range(10):
+            settle(world, ["n1", "n2"], rounds=1)
+        assert len(set(applied)) == 3
+        return len(applied) > 3
+
+
 # -- s18 ---------------------------------------------------------------------------------------
 
 
@@ -250,28 +288,47 @@ class Padded:
         self._transport = transport
 
     def send(self, node, message):
-        return self._transport.send(node, {"probe": 0, **message})
+        return self._transport.send(node, {"probe": 0, "entries": [], **message})
 
 
 class SendsAsPysyncobj(Engine):
-    """Large entries leave as pickled pieces."""
+    """Large entries leave as pickled pieces, and are put together again."""
 
     def send_appends(self):
         self._SyncObj__transport = Padded(self.transport)
         Pinned.send_appends(self)
         self._SyncObj__transport = self.transport
 
+    def on_append(self, node, message):
+        pieces = self.__dict__.setdefault("pieces", [])
+        if "transmission" not in message:
+            super().on_append(node, message)
+            return
+        if message["transmission"] == "start":
+            pieces.clear()
+        pieces.append(message["data"])
+        if message["transmission"] == "finish":
+            entry = pickle.loads(b"".join(pieces))  # noqa: S301 - what the fault is about
+            pieces.clear()
+            super().on_append(node, {**message, "entries": [entry]})
 
-def s18_a_large_command_does_not_arrive_whole(engine_class):
+
+def large_command_arrives(engine_class, size):
     with world_of(engine_class, batch=1000) as world:
         elect(world, "n1")
-        command = "large" * 1000
+        command = "z" * size
+        world.nodes["n1"].propose(command)
         try:
-            world.nodes["n1"].propose(command)
             settle(world, rounds=20)
-        except (ValueError, KeyError):
-            return True
-        return not all(command in node.ops for node in world.nodes.values())
+        except (EOFError, pickle.UnpicklingError):
+            return False
+        return all(command in node.ops for node in world.nodes.values())
+
+
+def s18_a_large_command_has_two_last_pieces(engine_class):
+    """The command ends within two batches, its pickle does not: the second piece is a last one."""
+    assert large_command_arrives(engine_class, 1900)
+    return not large_command_arrives(engine_class, 1970)
 
 
 # -- s19 ---------------------------------------------------------------------------------------
@@ -398,7 +455,8 @@ SCENARIOS = [
     (s10_a_pause_starts_an_election_although_the_leader_lives, ElectsAfterPause),
     (s15_a_forwarded_command_is_lost_with_its_connection, without(_requeue=lambda _self: None)),
     (s17_an_observer_acts_as_leader, without(FROM_OBSERVERS=frozenset({"append_entries"}))),
-    (s18_a_large_command_does_not_arrive_whole, SendsAsPysyncobj),
+    (s14_after_an_entry_of_a_newer_version_others_are_applied_again, AppliesAsPysyncobj),
+    (s18_a_large_command_has_two_last_pieces, SendsAsPysyncobj),
     (s19_an_observers_snapshot_names_wrong_members, without(members_as_of=everybody)),
     (s20_a_divergent_follower_never_catches_up, ForgetsWhereToResume),
     (s21_a_late_success_takes_a_follower_back, without(_on_answer=success_moves_back)),

@@ -69,33 +69,35 @@ class Cores:
 async def watch(nodes, end, report) -> Counter:
     """Sample who leads until the end; returns how often each (leader, term) was seen."""
     seen: Counter = Counter()
-    silence, reported, cores = 0.0, time.monotonic(), Cores()
+    longest: Counter = Counter()
+    reported, cores = time.monotonic(), Cores()
     while time.monotonic() < end:
         for node in nodes.values():
             status = await node.ask("status", 30)
             if status["ok"]:
                 seen[status["leader"], status["term"]] += 1
-                silence = max(silence, status["longest_silence"])
+                longest |= Counter(status["pauses"])
             else:
                 seen["no answer", 0] += 1
         if time.monotonic() - reported > REPORT_SECONDS:
-            report(seen, silence, cores.busy())
-            reported, silence = time.monotonic(), 0.0
+            report(seen, longest, cores.busy())
+            reported, longest = time.monotonic(), Counter()
         await asyncio.sleep(SAMPLE_SECONDS)
     return seen
 
 
 async def run(options: argparse.Namespace, directory: Path) -> int:
     """Run the soak; returns the exit status."""
-    begin, longest, busy_shares = time.monotonic(), 0.0, []
+    begin, busy_shares, longest = time.monotonic(), [], Counter()
 
-    def report(seen: Counter, silence: float, busy: float) -> None:
+    def report(seen: Counter, pauses: Counter, busy: float) -> None:
         nonlocal longest
-        longest = max(longest, silence)
+        longest |= pauses
         busy_shares.append(busy)
         print(
             f"{(time.monotonic() - begin) / 60:5.1f} min, cores {busy:4.0%} busy, load "
-            f"{os.getloadavg()[0]:5.1f}, longest silence of the leader {silence * 1e3:4.0f} ms, "
+            f"{os.getloadavg()[0]:5.1f}, longest silence of the leader "
+            f"{pauses['silence'] * 1e3:4.0f} ms, longest sync {pauses['sync'] * 1e3:4.0f} ms, "
             f"(leader, term) seen: {dict(seen)}",
             flush=True,
         )
@@ -122,7 +124,7 @@ async def run(options: argparse.Namespace, directory: Path) -> int:
         print(
             f"cores busy {sum(busy_shares) / len(busy_shares):.1%} of the time "
             f"(least in a minute {min(busy_shares):.0%}), longest silence of the leader "
-            f"{longest * 1e3:.0f} ms"
+            f"{longest['silence'] * 1e3:.0f} ms, longest sync {longest['sync'] * 1e3:.0f} ms"
         )
     return 1 if broken else 0
 

@@ -5,6 +5,7 @@ import itertools
 import json
 import logging
 import sys
+import time
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ from croncord.errors import CronCordError
 from croncord.model import JobSpec
 from croncord.raft.commands import PutJob
 from croncord.raft.engine.append import Append
+from croncord.raft.journal import LmdbJournal
 from croncord.raft.replica import RaftReplica
 
 
@@ -27,28 +29,40 @@ def put_job(job_id):
     )
 
 
-class Heartbeats:
-    """The longest time between two messages of one leader, as they reach the engine."""
+class Pauses:
+    """The longest times for which something kept the engine from going on, in seconds.
+
+    `silence`: between two messages of one leader, as they reach this node's engine. `sync`: one
+    sync of the journal.
+    """
 
     def __init__(self):
-        self.longest, self._last = 0.0, None
-        accept = Append._accept_leader
+        self._longest, self._heard = {"silence": 0.0, "sync": 0.0}, None
+        accept, write = Append._accept_leader, LmdbJournal.write
 
         def accept_and_note(engine, node, message):
             accepted = accept(engine, node, message)
             if accepted:
-                self.note(engine.now(), (node.id, engine.term))
+                self._note_leader(engine.now(), (node.id, engine.term))
             return accepted
 
-        Append._accept_leader = accept_and_note
+        def write_and_note(journal):
+            begin = time.monotonic()
+            write(journal)
+            self._note("sync", time.monotonic() - begin)
 
-    def note(self, now, source):
-        if self._last is not None and self._last[1] == source:
-            self.longest = max(self.longest, now - self._last[0])
-        self._last = now, source
+        Append._accept_leader, LmdbJournal.write = accept_and_note, write_and_note
+
+    def _note(self, what, seconds):
+        self._longest[what] = max(self._longest[what], seconds)
+
+    def _note_leader(self, now, source):
+        if self._heard is not None and self._heard[1] == source:
+            self._note("silence", now - self._heard[0])
+        self._heard = now, source
 
     def take(self):
-        longest, self.longest = self.longest, 0.0
+        longest, self._longest = self._longest, dict.fromkeys(self._longest, 0.0)
         return longest
 
 
@@ -75,7 +89,7 @@ async def propose_all(replica, commands):
         await replica.propose(command, timeout_seconds=60)
 
 
-async def answer(replica, request, heartbeats):
+async def answer(replica, request, pauses):
     do = request["do"]
     try:
         if do == "load":
@@ -103,7 +117,7 @@ async def answer(replica, request, heartbeats):
             "term": status.term,
             "applied": status.applied_index,
             "digest": replica.state.digest(),
-            "longest_silence": heartbeats.take(),
+            "pauses": pauses.take(),
             "jobs": {job.id: job.version for job in replica.state.jobs.values()}
             if do != "status"
             else {},
@@ -118,7 +132,7 @@ async def main():
     logging.basicConfig(level=logging.INFO, format=f"{name} %(asctime)s %(message)s")
     if len(sys.argv) > 5:
         die_at(sys.argv[5])
-    heartbeats = Heartbeats()
+    pauses = Pauses()
     replica = RaftReplica(
         name=name,
         listen=members[name],
@@ -134,7 +148,7 @@ async def main():
 
     async def handle(line):
         request = json.loads(line)
-        result = await answer(replica, request, heartbeats)
+        result = await answer(replica, request, pauses)
         sys.stdout.write(json.dumps({"n": request["n"], **result}) + "\n")
         sys.stdout.flush()
 

@@ -74,6 +74,22 @@ async def test_s7_a_request_that_a_snapshot_skipped_over_is_answered():
     assert not waiting.done()
 
 
+class ForgetsWhoWaits(Applier):
+    """pysyncobj's way: a snapshot replaces the state, and whoever waits goes on waiting."""
+
+    def restore(self, index, restored):
+        self.state, self._requests = restored
+        self.advance(index)
+
+
+async def test_s7_without_that_its_caller_would_wait_for_ever():
+    applier, other = Applier(), ForgetsWhoWaits()
+    applier.apply(2, entry(1))
+    future = other.expect(request(1))
+    other.restore(2, decode_image(applier.capture()()))
+    assert not future.done()
+
+
 async def test_s6_a_failing_listener_does_not_disturb_the_state():
     applier = Applier()
     seen = []

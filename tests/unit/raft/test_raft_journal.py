@@ -115,6 +115,50 @@ def test_a_crash_amid_the_folding_of_the_tail_loses_nothing(tmp_path, monkeypatc
     again.close()
 
 
+class FoldsInPlace(LmdbJournal):
+    """pysyncobj's FileJournal changes its file step by step; here a step is a transaction."""
+
+    steps = 4
+
+    def _fold(self):
+        for item in self._unfolded:
+            FoldsInPlace.steps -= 1
+            if FoldsInPlace.steps < 0:
+                raise InterruptedError
+            with self._env.begin(write=True) as transaction:
+                self._write_entries(transaction, [item])
+                transaction.put(b"generation", b"in place", db=self._meta_db)
+
+
+def test_s13_without_one_transaction_for_all_a_crash_loses_synced_entries(tmp_path):
+    filled(tmp_path / "j").close()
+    journal = FoldsInPlace(tmp_path / "j")
+    kept = journal.entries[3:]
+    journal.clear()
+    for entry in kept:  # compaction as pysyncobj does it
+        journal.add(*entry)
+    journal.sync()
+    with pytest.raises(InterruptedError):
+        journal.close()
+    after = LmdbJournal(tmp_path / "j")
+    assert after.entries == kept[:3]
+    after.close()
+
+
+def test_s13_without_its_checksum_half_a_record_would_count(tmp_path, monkeypatch):
+    monkeypatch.setattr(zlib, "crc32", lambda *_: 0)
+    journal = filled(tmp_path / "j")
+    replace_tail_of(journal, 3)
+    whole = os.pwrite
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", lambda file, data, at: whole(file, data[:60], at))
+        with pytest.raises(StoreError, match="written in part"):
+            journal.sync()
+    with pytest.raises(StoreError, match="damaged"):
+        LmdbJournal(copy_of(tmp_path / "j"))
+    journal.close()
+
+
 def test_a_truncation_and_what_replaces_it_appear_together(tmp_path):
     journal = filled(tmp_path / "j")
     journal.deleteEntriesFrom(4)
