@@ -119,7 +119,7 @@ async def answer(replica, request, pauses):
             "digest": replica.state.digest(),
             "pauses": pauses.take(),
             "jobs": {job.id: job.version for job in replica.state.jobs.values()}
-            if do != "status"
+            if do == "barrier" and request.get("jobs", True)
             else {},
         }
     except CronCordError as error:
@@ -130,12 +130,15 @@ async def main():
     name, directory, secret, members = sys.argv[1:5]
     members = json.loads(members)
     logging.basicConfig(level=logging.INFO, format=f"{name} %(asctime)s %(message)s")
-    if len(sys.argv) > 5:
+    listen = members[name]
+    if sys.argv[5:] == ["join"]:
+        del members[name]
+    elif len(sys.argv) > 5:
         die_at(sys.argv[5])
     pauses = Pauses()
     replica = RaftReplica(
         name=name,
-        listen=members[name],
+        listen=listen,
         members=members,
         data_dir=Path(directory),
         secret=secret.encode() or None,
