@@ -39,6 +39,7 @@ Overlap = Literal["skip", "queue_one", "queue_all", "replace", "allow"]
 Delivery = Literal["at_most_once", "at_least_once"]
 DstPolicy = Literal["cron", "once", "skip", "every"]
 Role = Literal["viewer", "operator", "admin"]
+NodeRole = Literal["auto", "voter", "observer"]
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -346,7 +347,8 @@ class Node(Value, frozen=True, kw_only=True):
     name: Name
     http: str
     raft: str
-    role: Literal["voter", "observer"] = "voter"
+    role: NodeRole = "voter"
+    """What it asks to be; who votes now is known to Raft."""
     labels: dict[Label, Label] = {}
     version: str = ""
     tzdata: str = ""
@@ -354,8 +356,42 @@ class Node(Value, frozen=True, kw_only=True):
     """How many runs at once; 0 means no limit."""
     up: bool = True
     draining: bool = False
+    joining: bool = False
+    """Let in, and not heard of as a member yet: it gets no work."""
+    disk: str = ""
+    """Names the disk that it keeps its journal on; a wiped machine has another one."""
     joined_at: datetime
     changed_at: datetime
+
+
+class JoinUse(Value, frozen=True, kw_only=True):
+    """Who came in with a join token, by the digest of its request: asking again changes nothing."""
+
+    name: Name
+    request_sha256: str
+    at: datetime
+
+
+class JoinToken(Value, frozen=True, kw_only=True):
+    """A right to join. What is kept proves the token to us and cannot be turned back into it."""
+
+    id: str
+    key: str
+    """Derived from the token one way; see `croncord.raft.wire.invitation`."""
+    role: NodeRole = "auto"
+    uses_left: int = 1
+    uses: tuple[JoinUse, ...] = ()
+    expires_at: Instant
+    created_at: Instant
+    created_by: str = ""
+
+
+class RemovedNode(Value, frozen=True, kw_only=True):
+    """A disk that is no member's any more, and must never take part again."""
+
+    name: Name
+    at: datetime
+    by: str = ""
 
 
 class Token(Value, frozen=True, kw_only=True):

@@ -26,7 +26,7 @@ def jitter_seconds(limit_seconds: int, job_id: str, nominal_ms: int) -> float:
 
 def matches(target: Target, node: Node) -> bool:
     """Whether the job may run on the node at all."""
-    if target.nodes and node.name not in target.nodes:
+    if node.joining or (target.nodes and node.name not in target.nodes):
         return False
     return all(node.labels.get(key) == value for key, value in target.labels.items())
 

@@ -69,6 +69,8 @@ def plan(state: ClusterState, facts: Facts, limits: Limits) -> Plan:
 
 def _mark_nodes(state: ClusterState, facts: Facts, silent: frozenset[str]) -> Iterator[MarkNodes]:
     down = tuple(n.name for n in state.nodes.values() if n.up and n.name in silent)
-    up = tuple(n.name for n in state.nodes.values() if not n.up and n.name not in silent)
+    up = tuple(
+        n.name for n in state.nodes.values() if not n.up and not n.joining and n.name not in silent
+    )
     if down or up:
         yield MarkNodes(at=facts.now, by=facts.by, term=facts.term, up=up, down=down)

@@ -12,11 +12,13 @@ from croncord.model import (
     CalendarSpec,
     Instant,
     JobSpec,
+    JoinToken,
     Link,
     LogInfo,
     Messages,
     Name,
     Node,
+    NodeRole,
     Token,
     User,
 )
@@ -248,9 +250,34 @@ class DrainNode(Command, frozen=True, kw_only=True):
 
 
 class RemoveNode(Command, frozen=True, kw_only=True):
-    """Forget a node; refused while it runs something."""
+    """Forget a node and never take its disk back; refused while it runs something.
+
+    The leader then takes it out of the voters.
+    """
 
     name: Name
+    force: bool = False
+    """Also when it has runs in hand; they are lost, or launched elsewhere as their jobs say."""
+
+
+class PutJoinToken(Command, frozen=True, kw_only=True):
+    """Store a right to join; those that expired are dropped."""
+
+    token: JoinToken
+
+
+class AdmitNode(Command, frozen=True, kw_only=True):
+    """Let a machine in that asked with a token, or with the cluster secret when there is no token.
+
+    The same request twice changes nothing. Refused under the name of a node that answers.
+    """
+
+    name: Name
+    http: str
+    raft: str
+    role: NodeRole = "auto"
+    token_id: str = ""
+    request_sha256: str
 
 
 class PauseCluster(Command, frozen=True, kw_only=True):
@@ -339,6 +366,8 @@ AnyCommand = (
     | PutNode
     | DrainNode
     | RemoveNode
+    | PutJoinToken
+    | AdmitNode
     | PauseCluster
     | SetLabelLimits
     | PutCalendar

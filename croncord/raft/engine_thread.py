@@ -25,6 +25,7 @@ from croncord.raft.envelope import unseal
 from croncord.raft.image import Restored
 from croncord.raft.journal import LmdbJournal
 from croncord.raft.port import ReplicaStatus
+from croncord.raft.roster import Roster, disk_name
 from croncord.raft.snapshotfile import SnapshotFiles
 from croncord.raft.wire.transport import WireTransport
 
@@ -78,6 +79,8 @@ class _Known(msgspec.Struct, frozen=True):
     has_quorum: bool
     members: tuple[str, ...]
     reachable: tuple[str, ...]
+    learners: tuple[str, ...] = ()
+    is_expelled: bool = False
 
 
 class EngineThread:
@@ -93,12 +96,14 @@ class EngineThread:
         secret: bytes | None,
         settings: EngineSettings,
         wants: str,
+        advertise: str,
         decode: Callable[[Iterable[bytes]], Restored],
     ) -> None:
         self._name, self._members, self._directory = name, dict(members), directory
         self._settings, self._decode, self._wants = settings, decode, wants
         self._joins = name not in members
         self._transport = WireTransport(name=name, listen=listen, secret=secret)
+        self._transport.advertised = advertise
         self._handed: deque[Handed] = deque()
         self._posted: deque[Callable[[Engine], object]] = deque()
         self._draining = threading.Lock()
@@ -130,7 +135,8 @@ class EngineThread:
         self._loop = asyncio.get_running_loop()
         self._drain, self._notify, self._fail = drain, notify, fail
         self._give_snapshot, self._compare = give_snapshot, compare
-        self._members[self._name] = self._transport.bind()
+        bound = self._transport.bind()
+        self._members[self._name] = self._transport.advertised or bound
         try:
             await asyncio.to_thread(self._open)
         except BaseException:
@@ -164,6 +170,7 @@ class EngineThread:
             raise
         engine.entries_kept = self._settings.entries_kept
         engine.wants = self._wants
+        self._transport.disk = disk_name(engine.log.identity)
         for node in engine.peers:
             self._transport.addNode(node)
         engine.addOnTickCallback(self._transport.on_tick)
@@ -288,6 +295,10 @@ class EngineThread:
         """Ask whoever leads to remove a voter."""
         self._post(lambda engine: engine.ask_removal(name))
 
+    def follow_roster(self, roster: Roster) -> None:
+        """Tell the engine who is in, as the state has it now."""
+        self._post(lambda engine: engine.follow_roster(roster))
+
     def take_snapshot(self, index: int, encode: Callable[[], Iterable[bytes]]) -> None:
         """Have a snapshot of the state as of `index` written."""
         self._post(lambda engine: engine.take_snapshot(index, encode))
@@ -329,6 +340,9 @@ class EngineThread:
             contact_age_seconds=age,
             members=known.members,
             reachable=known.reachable,
+            learners=known.learners,
+            disk=self._transport.disk,
+            is_expelled=known.is_expelled,
         )
 
     # -- engine.machine.Machine, on the engine's thread --------------------------------------
@@ -374,13 +388,14 @@ class EngineThread:
         if engine is None:
             return
         before = self._known
-        members, reachable = before.members, before.reachable
+        members, reachable, learners = before.members, before.reachable, before.learners
         if engine.topology != self._topology:
             self._topology = engine.topology
             members = tuple(engine.members())
             reachable = tuple(
                 sorted({self._name} | {n.id for n in engine.peers & engine.connected})
             )
+            learners = tuple(sorted(node.id for node in engine.observers))
         role = {LEADER: "leader", CANDIDATE: "candidate"}.get(engine.role, "follower")
         if self._name not in members:
             role = "observer"
@@ -393,6 +408,8 @@ class EngineThread:
             role == "leader" and engine.hears_majority(),
             members,
             reachable,
+            learners,
+            engine.expelled,
         )
         self._known = known
         if engine.applied_index != self._quiet_index:
@@ -400,6 +417,6 @@ class EngineThread:
             if not self._drain_scheduled:
                 self._drain_scheduled = True
                 self._loop.call_soon_threadsafe(self._drain)
-        watched = ("role", "leader", "term", "has_quorum")
+        watched = ("role", "leader", "term", "has_quorum", "members", "is_expelled")
         if any(getattr(before, field) != getattr(known, field) for field in watched):
             self._loop.call_soon_threadsafe(self._notify)

@@ -30,6 +30,12 @@ class ReplicaStatus(msgspec.Struct, frozen=True, kw_only=True):
     members: tuple[str, ...]
     reachable: tuple[str, ...]
     """Members this node has a working Raft connection to, itself included."""
+    learners: tuple[str, ...] = ()
+    """On the leader: nodes that receive the log and do not vote."""
+    disk: str = ""
+    """Names this node's disk; a wiped node has another one."""
+    is_expelled: bool = False
+    """Whether other nodes said that this node's disk was removed from the cluster, for good."""
 
 
 AppliedListener = Callable[[int, AnyCommand, Outcome], None]

@@ -11,9 +11,10 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from croncord.errors import ConfigError, CronCordError, NoLeader, NotReady, OutcomeUnknown
+from croncord.model import NodeRole
 from croncord.raft.applier import Applier
 from croncord.raft.commands import AnyCommand, encode_command
 from croncord.raft.engine.proposals import Proposal
@@ -21,6 +22,7 @@ from croncord.raft.engine_thread import EngineSettings, EngineThread
 from croncord.raft.envelope import REQUEST_ID_BYTES, seal
 from croncord.raft.image import decode_image
 from croncord.raft.port import AppliedListener, ReplicaStatus
+from croncord.raft.roster import roster_of
 from croncord.raft.state import ClusterState, Outcome
 from croncord.raft.wire.resolve import is_loopback
 
@@ -44,7 +46,8 @@ class RaftReplica:
     `members` names the voters the group is founded with, this node included, with their Raft
     addresses; once a node has a journal, the journal knows better. Without this node's own name
     they are nodes of an existing group that this one joins: as a voter or observer, or, with
-    "auto", as a voter while there are fewer than five. `on_failure` is called once, on the loop,
+    "auto", as a voter while there are fewer than five. `advertise` is where others reach this node,
+    if not where it listens. `on_failure` is called once, on the loop,
     when this node had to stop taking part. Raises ConfigError for settings that cannot be safe.
     """
 
@@ -57,7 +60,8 @@ class RaftReplica:
         data_dir: Path,
         secret: bytes | None,
         settings: EngineSettings | None = None,
-        joins_as: Literal["voter", "observer", "auto"] = "auto",
+        joins_as: NodeRole = "auto",
+        advertise: str = "",
         on_failure: Callable[[CronCordError], None] | None = None,
     ) -> None:
         if not members:
@@ -80,6 +84,7 @@ class RaftReplica:
         self._snapshot_bytes = 0
         self._announced: tuple[int, str] | None = None
         self._announced_at = 0.0
+        self._told = (0, 0)
         self._engine = EngineThread(
             name=name,
             listen=listen,
@@ -89,6 +94,7 @@ class RaftReplica:
             settings=settings or EngineSettings(),
             decode=decode_image,
             wants=joins_as,
+            advertise=advertise,
         )
 
     # -- port.Replica ------------------------------------------------------------------------
@@ -242,6 +248,15 @@ class RaftReplica:
         self._applier.advance(max(self._applier.applied_index, self._engine.quiet_index()))
         self._snapshot_when_due()
         self._announce_digest(loop.time())
+        self._tell_who_is_in()
+
+    def _tell_who_is_in(self) -> None:
+        """Let the voters and the connections follow the agreed state."""
+        nodes, removed = self.state.nodes, self.state.removed
+        told = (nodes.digest, removed.digest)
+        if told != self._told and self.state.cluster_id:
+            self._told = told
+            self._engine.follow_roster(roster_of(nodes, removed))
 
     def _snapshot_when_due(self) -> None:
         entries = self._applier.applied_index - self._snapshot_index

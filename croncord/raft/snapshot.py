@@ -8,7 +8,17 @@ from typing import Any
 
 import msgspec
 
-from croncord.model import Calendar, Job, Link, Node, Run, Token, User
+from croncord.model import (
+    Calendar,
+    Job,
+    JoinToken,
+    Link,
+    Node,
+    RemovedNode,
+    Run,
+    Token,
+    User,
+)
 from croncord.raft.state import ClusterState
 
 _VERSION = b"\x01"
@@ -34,6 +44,8 @@ class StateCopy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     keys: dict[str, str]
     calendars: dict[str, Calendar] = {}
     label_limits: dict[str, int] = {}
+    removed: dict[str, RemovedNode] = {}
+    join_tokens: dict[str, JoinToken] = {}
 
 
 _encoder = msgspec.msgpack.Encoder()

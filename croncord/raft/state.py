@@ -14,7 +14,17 @@ from typing import Any
 import msgspec
 
 from croncord.locks import has_room, name_and_places
-from croncord.model import Calendar, Job, Link, Node, Run, Token, User
+from croncord.model import (
+    Calendar,
+    Job,
+    JoinToken,
+    Link,
+    Node,
+    RemovedNode,
+    Run,
+    Token,
+    User,
+)
 from croncord.raft.table import Table
 
 VERSIONS_KEPT = 20
@@ -65,6 +75,9 @@ class ClusterState:
         self.lost: Table[Run] = Table()
         """Rows that the truth may still replace, oldest first."""
         self.nodes: Table[Node] = Table()
+        self.removed: Table[RemovedNode] = Table()
+        """Disks that were members once, oldest first."""
+        self.join_tokens: Table[JoinToken] = Table()
         self.tokens: Table[Token] = Table()
         self.users: Table[User] = Table()
         self.links: Table[Link] = Table()

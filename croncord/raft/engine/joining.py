@@ -14,9 +14,12 @@ from pysyncobj.node import Node
 from croncord.raft.engine.founding import ASK_SECONDS, Founding
 from croncord.raft.engine.membership import voter
 from croncord.raft.engine.pinned import LEADER, Message
+from croncord.raft.roster import Roster, disk_name
 
 VOTERS_WANTED = 5
 """Nodes that do not say which they want to be become voters up to this many."""
+VOTERS_MAX = 7
+"""Nodes that ask to be voters become it up to this many: each one makes agreeing slower."""
 LEVEL_ENTRIES = 200
 """A learner this close to the end of the log has caught up."""
 
@@ -33,12 +36,16 @@ class Joining(Founding):
 
     wants: str = "auto"
     """What this node asks to be when it joins: "voter", "observer" or "auto"."""
+    roster: Roster | None = None
+    """Who may join, where the agreed state says it; None lets everybody with the secret."""
 
     def prepare(self) -> None:
         """Start without learners."""
         super().prepare()
         self._joiners: dict[Node, _Joiner] = {}
         self._asked_to_join_at = 0.0
+        self.expelled = False
+        """Whether another node said that this disk was removed: that is final."""
 
     def recover(self) -> None:
         """Draw the number of this disk's life."""
@@ -52,7 +59,8 @@ class Joining(Founding):
         elif self._joiners:
             for node in list(self._joiners):
                 self._forget_learner(node)
-        if self.me is not None and not self.is_founded() and self.founding_members() is None:
+        me = self.me
+        if me is not None and self._is_outside():
             now = self.now()
             if now - self._asked_to_join_at > ASK_SECONDS:
                 self._asked_to_join_at = now
@@ -61,12 +69,18 @@ class Joining(Founding):
                         node,
                         {
                             "type": "join",
-                            "address": self.me.address,
+                            "address": me.address,
                             "incarnation": self.log.identity,
                             "wants": self.wants,
                         },
                     )
         super().tick(timeout)
+
+    def _is_outside(self) -> bool:
+        """Whether this node must ask: it has no past, or was a voter in an entry that was undone."""
+        undone = self.roster is not None and self.removed and self.term > 0
+        has_no_past = not self.is_founded() and self.founding_members() is None
+        return not self.expelled and (has_no_past or undone)
 
     def on_message(self, node: Node, message: Message) -> None:
         """Take in learners."""
@@ -83,15 +97,22 @@ class Joining(Founding):
         """Take a learner in, or say who can."""
         leader = self.leader
         if self.role == LEADER and node not in self.peers:
+            if not self._may_join(node, message):
+                return  # it asks again; perhaps what lets it in is not applied here yet
             if node not in self.observers:
                 self.abandon_transfer(node)
                 self._SyncObj__onReadonlyNodeConnected(node)
+                self.topology += 1
                 self.last_response[node] = self.now()
             self._joiners[node] = _Joiner(message)
         elif leader is not None and leader in self.peers:
             known = next(peer for peer in self.peers if peer == leader)
             answer = {"type": "leader_at", "name": known.id, "address": known.address}
             self.send(node, answer)
+
+    def _may_join(self, node: Node, message: Message) -> bool:
+        disk = disk_name(message["incarnation"])
+        return self.roster is None or self.roster.admits(node.id, disk)
 
     def disconnected_from(self, node: Node) -> None:
         """Forget a learner with its connection; it asks again."""
@@ -102,6 +123,7 @@ class Joining(Founding):
         self._joiners.pop(node, None)
         if node in self.observers:
             self.observers.discard(node)
+            self.topology += 1
             if node not in self.peers:
                 self.next_index.pop(node, None)
                 self.match_index.pop(node, None)
@@ -109,7 +131,8 @@ class Joining(Founding):
     def _promote(self) -> None:
         for node, joiner in list(self._joiners.items()):
             level = self.match_index.get(node, 0) >= self.log.last_index - LEVEL_ENTRIES
-            room = joiner.wants == "voter" or len(self.peers) + 1 < VOTERS_WANTED
+            wanted = VOTERS_MAX if joiner.wants == "voter" else VOTERS_WANTED
+            room = len(self.peers) + 1 < wanted
             if joiner.wants != "observer" and room and level and self.match_index.get(node, 0):
                 self.request_change("add", node.id, joiner.address, joiner.incarnation)
                 return

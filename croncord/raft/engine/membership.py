@@ -109,9 +109,15 @@ class Membership(Votes, Append):
         self.topology += 1
         if self.me is not None and name == self.me.id:
             self.removed = (what == "rem") != reverse
+            self.members_changed()
             return False
         node = voter(name, address, incarnation)
-        return super().do_change([what, name, node], reverse=reverse)
+        changed = super().do_change([what, name, node], reverse=reverse)
+        self.members_changed()
+        return changed
+
+    def members_changed(self) -> None:
+        """Note that the voters are others than before."""
 
     def may_campaign(self) -> bool:
         """Refuse on a removed node: it starts no elections."""

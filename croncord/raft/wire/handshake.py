@@ -47,6 +47,8 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Whether it has a cluster secret."""
     nonce: bytes
     public: bytes
+    disk: str = ""
+    """Names the disk it keeps its journal on, so that a removed one can be told to keep out."""
 
 
 _decoder = msgspec.msgpack.Decoder(Hello)
@@ -82,7 +84,9 @@ class Cipher:
 class Handshake:
     """One side of a handshake; pure apart from fresh random keys."""
 
-    def __init__(self, *, name: str, address: str, secret: bytes | None, is_client: bool) -> None:
+    def __init__(
+        self, *, name: str, address: str, secret: bytes | None, is_client: bool, disk: str = ""
+    ) -> None:
         self._secret = secret
         self._is_client = is_client
         self._private = X25519PrivateKey.generate()
@@ -95,6 +99,7 @@ class Handshake:
                 sealed=secret is not None,
                 nonce=os.urandom(16),
                 public=public,
+                disk=disk,
             )
         )
         self._keys: dict[str, bytes] = {}

@@ -29,6 +29,7 @@ FIELDS: Final[dict[str, dict[str, type | tuple[type, ...]]]] = {
     "admitted": {"term": int},
     "digest": {"index": int, "digest": str},
     "removed": {"term": int},
+    "gone": {},
     "remove": {"name": str},
     "leader_at": {"name": str, "address": str},
     "prevote": {"term": int, "incarnation": int, **_LOG},

@@ -8,6 +8,7 @@ import logging
 import socket
 import time
 from collections import deque
+from collections.abc import Mapping
 from typing import Final
 
 from pysyncobj.node import Node
@@ -51,6 +52,14 @@ class WireTransport(Transport):  # type: ignore[misc]  # pysyncobj ships no type
         self._resolver = Resolver()
         self._listener: socket.socket | None = None
         self._accept_after = 0.0
+        self.disk = ""
+        """What this node says about its disk."""
+        self.advertised = ""
+        """Where others reach this node; empty for the address it listens on."""
+        self.addresses: Mapping[str, str] = {}
+        """Where nodes are known to listen now, which may not be where the log has them."""
+        self._refused: frozenset[str] = frozenset()
+        self._disks: dict[Connection, str] = {}
 
     # -- pysyncobj's interface ---------------------------------------------------------------
 
@@ -96,6 +105,18 @@ class WireTransport(Transport):  # type: ignore[misc]  # pysyncobj ships no type
         self._resolver.close()
 
     # -- more than pysyncobj knows -----------------------------------------------------------
+
+    def refuse(self, disks: frozenset[str]) -> None:
+        """Have nothing to do with these disks from now on, and tell them so."""
+        self._refused = disks
+        for connection, disk in list(self._disks.items()):
+            if disk in disks:
+                self._dismiss(connection)
+
+    def _dismiss(self, connection: Connection) -> None:
+        connection.send({"type": "gone"})
+        connection.flush()
+        connection.close("it was removed from the cluster")
 
     def bind(self) -> str:
         """Listen. Returns the address with its real port. Raises ConfigError."""
@@ -158,7 +179,7 @@ class WireTransport(Transport):  # type: ignore[misc]  # pysyncobj ships no type
         self._tried_at[node.id] = now + (
             0.0 if self._name > node.id else RETRY_SECONDS_LESSER - RETRY_SECONDS
         )
-        target = self._resolver.resolve(node.address)
+        target = self._resolver.resolve(self.addresses.get(node.id) or node.address)
         if target is None:
             return
         family, address = target
@@ -179,7 +200,8 @@ class WireTransport(Transport):  # type: ignore[misc]  # pysyncobj ships no type
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         handshake = Handshake(
             name=self._name,
-            address=self._listen,
+            address=self.advertised or self._listen,
+            disk=self.disk,
             secret=self._secret,
             is_client=is_client,
         )
@@ -223,6 +245,9 @@ class WireTransport(Transport):  # type: ignore[misc]  # pysyncobj ships no type
         if theirs.name == self._name or (expected is not None and theirs.name != expected):
             self._complain(theirs.name, f"expected {expected or 'another node'} there")
             return None
+        if theirs.disk and theirs.disk in self._refused:
+            self._dismiss(connection)
+            return None
         key = theirs.name
         node = self._nodes.get(key) or voter(key, theirs.address)
         older = self._connections.get(key)
@@ -231,6 +256,7 @@ class WireTransport(Transport):  # type: ignore[misc]  # pysyncobj ships no type
                 return None
             older.close("it connected anew")
         self._connections[key] = connection
+        self._disks[connection] = theirs.disk
         connection.node = node
         self._onNodeConnected(node)
         return node
@@ -242,6 +268,7 @@ class WireTransport(Transport):  # type: ignore[misc]  # pysyncobj ships no type
 
     def _on_close(self, connection: Connection, reason: str) -> None:
         self._handshaking.discard(connection)
+        self._disks.pop(connection, None)
         for name, dialled in list(self._dialling.items()):
             if dialled is connection:
                 del self._dialling[name]
