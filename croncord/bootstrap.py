@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import os
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -13,8 +14,8 @@ from croncord import __version__
 from croncord.clock import Clock
 from croncord.config import Settings
 from croncord.errors import ConfigError, NoLeader, OutcomeUnknown
-from croncord.model import Node, Token
-from croncord.raft.commands import AnyCommand, InitCluster, PutNode, PutToken
+from croncord.model import Node, NodeRole, Token
+from croncord.raft.commands import AnyCommand, InitCluster, PutNode, PutToken, RemoveNode
 from croncord.raft.port import Replica
 from croncord.schedule import tzdata_version
 
@@ -82,8 +83,18 @@ class Introduction:
     """Makes the node known to the cluster, as soon as there is one to tell."""
 
     def __init__(
-        self, *, settings: Settings, replica: Replica, clock: Clock, first_token: str | None
+        self,
+        *,
+        settings: Settings,
+        replica: Replica,
+        clock: Clock,
+        first_token: str | None,
+        role: NodeRole | None = None,
+        lost: Sequence[str] = (),
     ) -> None:
+        """Take what this node is; `lost` are nodes that a person gave up for good."""
+        self._role = role or settings.role
+        self._lost = lost
         self._settings = settings
         self._replica = replica
         self._clock = clock
@@ -132,6 +143,11 @@ class Introduction:
                 created_by=by,
             )
             found.append(PutToken(at=now, by=by, token=token))
+        found += [
+            RemoveNode(at=now, by=by, name=name, force=True)
+            for name in self._lost
+            if name in state.nodes
+        ]
         node = self._node()
         known = state.nodes.get(node.name)
         if known is None or not _says_the_same(node, known):
@@ -145,7 +161,8 @@ class Introduction:
             name=settings.name,
             http=settings.http_url,
             raft=settings.raft_address,
-            role="voter",
+            role=self._role,
+            disk=self._replica.status().disk,
             labels=settings.labels,
             version=__version__,
             tzdata=tzdata_version(),
@@ -157,4 +174,6 @@ class Introduction:
 
 def _says_the_same(node: Node, known: Node) -> bool:
     agreed = {name: getattr(known, name) for name in ("up", "draining", "joined_at", "changed_at")}
+    if known.joining:
+        return False
     return msgspec.structs.replace(node, **agreed) == known

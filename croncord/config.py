@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -38,6 +39,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     peer: tuple[str, ...] = ()
     """NAME=RAFT_ADDR,HTTP_URL of every member of the initial group, this node included."""
     join: tuple[str, ...] = ()
+    """Web addresses of members of a running cluster that this node is to join."""
+    join_token: str = ""
+    """Has no flag: other users of the machine can read the command line."""
+    join_token_file: Path | None = None
     secret_file: Path | None = None
     bootstrap_token_file: Path | None = None
     role: Literal["auto", "voter", "observer"] = "auto"
@@ -45,6 +50,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_runs: int = 0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
+
+    def read_join_token(self) -> str:
+        """Return the join token that was given, if any. Raises ConfigError."""
+        if self.join_token_file is None:
+            return self.join_token.strip()
+        try:
+            return self.join_token_file.read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"join_token_file: {self.join_token_file}: {error}") from None
 
     @property
     def peers(self) -> tuple[Peer, ...]:
@@ -92,12 +106,39 @@ def load_settings(
     merged |= _from_file(config_file)
     merged |= _from_environment(environment)
     merged |= {key: value for key, value in flags.items() if value is not None}
+    _listen_towards(merged)
     try:
         settings = msgspec.convert(merged, Settings, strict=False, dec_hook=_path)
     except msgspec.ValidationError as error:
         raise ConfigError(f"settings: {error}") from None
     check(settings)
     return settings
+
+
+def _listen_towards(merged: dict[str, Any]) -> None:
+    """Listen on the address that faces the cluster to be joined, unless one was given."""
+    urls = merged.get("join") or ()
+    ports = {"http": HTTP_PORT, "raft": RAFT_PORT}
+    missing = {key: port for key, port in ports.items() if key not in merged}
+    if not urls or not missing or isinstance(urls, str):
+        return
+    host = _address_towards(urls[0])
+    if host:
+        merged |= {key: f"{host}:{port}" for key, port in missing.items()}
+
+
+def _address_towards(url: str) -> str:
+    """Return this machine's own address on the way to a node; nothing is sent."""
+    try:
+        parts = urlsplit(url)
+        with socket.socket(
+            socket.AF_INET6 if ":" in (parts.hostname or "") else socket.AF_INET, socket.SOCK_DGRAM
+        ) as probe:
+            probe.connect((parts.hostname, parts.port or HTTP_PORT))
+            host: str = probe.getsockname()[0]
+    except (OSError, ValueError):
+        return ""
+    return f"[{host}]" if ":" in host else host
 
 
 def _path(kind: type, value: Any) -> Any:
@@ -198,13 +239,19 @@ def check(settings: Settings) -> None:
             f"name is {settings.name!r}, but the peers are {', '.join(names)}",
             hint="Name this node like one of the peers, and list it among them too.",
         )
-    if settings.join:
+    if settings.join and peers:
         raise ConfigError(
-            "join: this version starts clusters from a fixed group only",
-            hint="Start every node with the same --peer list.",
+            "join and peer exclude each other",
+            hint="A fixed group starts with --peer; a machine that comes later uses --join.",
+        )
+    wrong = [url for url in settings.join if not url.startswith(("http://", "https://"))]
+    if wrong:
+        raise ConfigError(
+            f"join: {wrong[0]!r} is no web address", hint="For instance http://10.0.0.1:8470"
         )
     exposed = sorted(key for key, host in hosts.items() if not is_loopback(host))
-    if settings.secret_file is None and (exposed or len(peers) > 1):
+    has_secret = settings.secret_file or settings.join or _has_secret(settings.data_dir)
+    if not has_secret and (exposed or len(peers) > 1):
         why = f"{exposed[0]} is {getattr(settings, exposed[0])}" if exposed else "there are peers"
         raise ConfigError(
             f"{why}, and there is no cluster secret",
@@ -214,6 +261,11 @@ def check(settings: Settings) -> None:
     _ = settings.labels
     if settings.max_runs < 0:
         raise ConfigError(f"max_runs is {settings.max_runs}; it is 0 (no limit) or more")
+
+
+def _has_secret(data_dir: Path) -> bool:
+    """Whether this node has a cluster secret of its own, made here or got on joining."""
+    return (data_dir / "cluster.secret").exists()
 
 
 def read_secret(path: Path) -> bytes:

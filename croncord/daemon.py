@@ -12,12 +12,15 @@ import socket
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
+import msgspec
+
 from croncord import __version__
 from croncord.bootstrap import Introduction, admin_token, bootstrap_token, prepare_data_dir, sha256
 from croncord.clock import SystemClock
-from croncord.config import Settings, read_secret, split_address
+from croncord.config import Settings, split_address
 from croncord.daemon_log import configure_log
 from croncord.errors import CronCordError, NoLeader
+from croncord.group import MembershipWatch, find_place, make_replica
 from croncord.logs.copies import CopyKeeper
 from croncord.logs.ledger import RunLedger
 from croncord.logs.ledger_fill import LedgerFiller
@@ -37,11 +40,12 @@ from croncord.node.sightings import SightingBook
 from croncord.node.vitals import VitalsProbe
 from croncord.peer_auth import PeerVerifier
 from croncord.ports import Sighting, Vitals
-from croncord.raft.replica import RaftReplica
-from croncord.raft.solo import SoloReplica
+from croncord.raft.invitation import Invitations
 from croncord.service import Desk
+from croncord.standing import Standing
 from croncord.web.api.metrics import GAUGES
 from croncord.web.app import create_app
+from croncord.web.join_route import join_route
 from croncord.web.listen import listen
 from croncord.web.pages import render_error, setup_pages
 from croncord.web.peer_routes import peer_routes
@@ -61,8 +65,20 @@ async def serve(settings: Settings, *, say: Callable[[str], None] = print) -> in
     with prepare_data_dir(settings.data_dir):
         async with contextlib.AsyncExitStack() as stack:
             daemon = Daemon(settings, stack, say)
-            await daemon.start()
+            await _start_unless_over(daemon)
             return await daemon.over
+
+
+async def _start_unless_over(daemon: "Daemon") -> None:
+    """Start; a signal ends also a start that waits, as a node does that nobody lets in."""
+    starting = asyncio.create_task(daemon.start())
+    either: set[asyncio.Future[Any]] = {starting, daemon.over}
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        starting.cancel()
+        await asyncio.wait({starting})
+    if not starting.cancelled():
+        starting.result()
 
 
 class Daemon:
@@ -77,7 +93,7 @@ class Daemon:
         self._clock = SystemClock()
         self._book = SightingBook(self._clock)
         self._admin_token = admin_token(settings.data_dir)
-        self._secret = read_secret(settings.secret_file) if settings.secret_file else None
+        self._standing = Standing(settings.data_dir)
         first = settings.bootstrap_token_file
         self._first_token = bootstrap_token(first) if first else None
         self.over: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -87,6 +103,7 @@ class Daemon:
         """Start everything; returns when the node serves its address."""
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._end, 0)
+        self._place = await find_place(self._settings, self._standing, self._clock)
         await self._open_stores()
         await self._join_group()
         self._keep_copies()
@@ -96,11 +113,9 @@ class Daemon:
 
     async def _open_stores(self) -> None:
         data_dir, name = self._settings.data_dir, self._settings.name
-        self._peers: HttpPeers | None = None
         self._gauges: dict[str, tuple[str, Callable[[], float]]] = {}
-        if self._secret is not None:
-            self._peers = HttpPeers(self._secret, clock=self._clock)
-            self._on_stop(self._peers.stop)
+        self._peers = HttpPeers(self._place.secret, clock=self._clock)
+        self._on_stop(self._peers.stop)
         self._logs = await LogStore.start(
             data_dir / "logs", node=name, peers=self._peers, address_of=self._address_of
         )
@@ -110,20 +125,7 @@ class Daemon:
         self._on_stop(self._ledger.stop)
 
     async def _join_group(self) -> None:
-        settings = self._settings
-        members = {peer.name: peer.raft for peer in settings.peers}
-        self._replica: SoloReplica | RaftReplica
-        if len(members) > 1:
-            self._replica = RaftReplica(
-                name=settings.name,
-                listen=settings.raft,
-                members=members,
-                data_dir=settings.data_dir,
-                secret=self._secret,
-                on_failure=self._fail,
-            )
-        else:
-            self._replica = SoloReplica(settings.name, settings.data_dir)
+        self._replica = make_replica(self._settings, self._place, self._fail)
         ledger, logs = self._ledger, self._logs
         about = "Outputs found damaged on this node's disk and not mended yet"
         self._gauges["croncord_output_damaged"] = about, lambda: len(logs.local.damaged)
@@ -131,12 +133,17 @@ class Daemon:
         self._replica.subscribe(lambda _index, _command, outcome: ledger.put(outcome.rows))
         await self._replica.start()
         self._on_stop(self._replica.stop)
+        MembershipWatch(
+            name=self._settings.name,
+            replica=self._replica,
+            standing=self._standing,
+            clock=self._clock,
+            on_removed=self._leave,
+        ).start()
         # A state that came from a snapshot brings rows that no command will show again.
         ledger.put([row for rows in self._replica.state.recent.values() for row in rows])
 
     def _keep_copies(self) -> None:
-        if self._peers is None:
-            return
         replicator = Replicator(
             self._logs.local, self._peers, node=self._settings.name, address_of=self._address_of
         )
@@ -214,20 +221,21 @@ class Daemon:
             sightings=self._book.table,
             admin_token_sha256=sha256(self._admin_token),
             check_syntax=SyntaxChecker().check,
+            invitations=Invitations(self._place.secret),
         )
         self._book.on_progress(self._desk.tell_progress)
-        verifier = PeerVerifier(self._secret, settings.http_url) if self._secret else None
         app = create_app(
             self._desk,
             allowed_hosts={socket.gethostname(), split_address(settings.http, "http")[0]},
             peer_routes=peer_routes(
-                verifier=verifier,
+                verifier=PeerVerifier(self._place.secret, settings.http_url),
                 clock=self._clock,
                 logs=self._logs,
                 receive_vitals=self._receive_vitals,
                 hand_over=self._replica.transfer_leadership,
                 ledger=self._ledger,
             ),
+            extra_routes=[join_route()],
             error_page=render_error,
         )
         app[GAUGES] = self._gauges
@@ -241,8 +249,12 @@ class Daemon:
             replica=self._replica,
             clock=self._clock,
             first_token=self._first_token,
+            role=self._place.role,
+            lost=self._standing.record().lost,
         )
         is_first_time = await introduction.run()
+        record = self._standing.record()
+        self._standing.keep_record(msgspec.structs.replace(record, lost=()))
         if is_first_time and not self._replica.state.users and self._first_token is None:
             secret = await self._desk.access.make_link(None, "setup")
             self._say(
@@ -275,6 +287,13 @@ class Daemon:
     def _end(self, status: int) -> None:
         if not self.over.done():
             self.over.set_result(status)
+
+    def _leave(self) -> None:
+        self._say(
+            f"{self._settings.name} was removed from the cluster. It takes no more work, has "
+            "forgotten the cluster secret, and ends; scripts that run here go on."
+        )
+        self._end(0)
 
     def _fail(self, error: CronCordError) -> None:
         if not self.over.done():

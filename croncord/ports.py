@@ -4,13 +4,13 @@ The port of the agreed state is in `croncord.raft.port`. Everything is called on
 thread.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Literal, Protocol
 
 import msgspec
 
-from croncord.model import LogInfo, Messages, Run
+from croncord.model import LogInfo, Messages, Name, NodeRole, Run
 
 # --- output ---------------------------------------------------------------------------------------
 
@@ -324,3 +324,67 @@ class Peers(Protocol):
 
         Raises NotFound when the node has nothing, Unreachable when it does not answer.
         """
+
+
+# --- joining --------------------------------------------------------------------------------------
+
+
+class JoinRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a new machine says about itself."""
+
+    name: Name
+    http: str
+    raft: str
+    role: NodeRole = "auto"
+    version: str = ""
+
+
+class JoinAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a new machine gets to know. Newer versions may add to it."""
+
+    cluster_id: str
+    role: NodeRole
+    members: dict[str, str]
+    """Raft addresses of the nodes, by name."""
+    urls: tuple[str, ...]
+    """Their web addresses."""
+    secret: bytes = b""
+    certificate_authority: str = ""
+    """PEM of the authority that signs the nodes' certificates, where there is one."""
+
+
+class NewInvitation(msgspec.Struct, frozen=True, kw_only=True):
+    """A join token as it is shown once, and what is kept of it."""
+
+    id: str
+    token: str
+    key: str
+
+
+class OpenedRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A request to join that proved itself."""
+
+    request: JoinRequest
+    token_id: str
+    """Empty when it was made with the cluster secret."""
+    at_ms: int
+    """The machine's clock when it asked."""
+    sha256: str
+    key: bytes
+    public: bytes
+
+
+class Invitations(Protocol):
+    """Makes join tokens, reads requests made with them, seals the answers."""
+
+    def make(self) -> NewInvitation:
+        """Draw a new token."""
+
+    def open(self, body: bytes, key_of: Callable[[str], str | None]) -> OpenedRequest:
+        """Read a request; `key_of` gives the key that is kept of a token.
+
+        Raises Malformed, and Unauthenticated when it was not made with that token or secret.
+        """
+
+    def seal(self, opened: OpenedRequest, answer: JoinAnswer) -> bytes:
+        """Return the answer, readable by who asked only, with the cluster secret put into it."""

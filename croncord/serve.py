@@ -13,6 +13,10 @@ from croncord.daemon import serve
 _EXAMPLES = """examples:
   croncord serve
       a cluster of one, on this machine only
+  croncord serve --http 10.0.0.1:8470 --raft 10.0.0.1:8471 --secret-file secret
+      a cluster of one that other machines can join
+  CRONCORD_JOIN_TOKEN=join_… croncord serve --join http://10.0.0.1:8470
+      a further node; `croncord cluster join-token` on a member prints this line
   croncord serve --name n1 --http 10.0.0.1:8470 --raft 10.0.0.1:8471 --secret-file secret \\
       --peer n1=10.0.0.1:8471,http://10.0.0.1:8470 \\
       --peer n2=10.0.0.2:8471,http://10.0.0.2:8470 \\
@@ -50,8 +54,23 @@ def add_parser(nouns: Nouns[Any]) -> None:
         metavar="NAME=RAFT_ADDR,HTTP_URL",
         help="a member of the initial group; repeat for each, this node included",
     )
-    add("--join", action="append", metavar="URL", help="any member of a running cluster")
-    add("--secret-file", metavar="FILE", help="the cluster secret, the same on every node")
+    add(
+        "--join",
+        action="append",
+        metavar="URL",
+        help="join the cluster of this member; repeat for more. Needed once: the disk remembers",
+    )
+    add(
+        "--join-token-file",
+        metavar="FILE",
+        help="what `croncord cluster join-token` printed; or in CRONCORD_JOIN_TOKEN",
+    )
+    add(
+        "--secret-file",
+        metavar="FILE",
+        help="the cluster secret, the same on every node; without it "
+        "a node makes one in its data directory, or gets it when it joins",
+    )
     add(
         "--bootstrap-token-file",
         metavar="FILE",

@@ -123,20 +123,20 @@ def put_join_token(state: ClusterState, command: PutJoinToken) -> Outcome:
 
 def admit_node(state: ClusterState, command: AdmitNode) -> Outcome:
     """Spend a use of the token and take the machine in; the value is the role it is to ask for."""
-    token = state.join_tokens.get(command.token_id)
+    role = command.role
+    token = state.join_tokens.get(command.token_id) if command.token_id else None
     if command.token_id:
         if token is None or token.expires_at <= command.at:
-            return refuse("not_found", "the join token has expired or is not known")
+            return refuse("forbidden", "the join token has expired or is not known")
+        role = command.role if token.role == "auto" else token.role
         if any(use.request_sha256 == command.request_sha256 for use in token.uses):
-            return Outcome(token.role)
+            return Outcome(role)
         if refusal := _spent(token):
             return Outcome(refusal=refusal)
     old = state.nodes.get(command.name)
     if old is not None and old.up and not old.joining:
         return refuse("conflict", f"a node named {command.name!r} is a member and answers", "name")
-    role = command.role
     if token is not None:
-        role = command.role if token.role == "auto" else token.role
         use = JoinUse(name=command.name, request_sha256=command.request_sha256, at=command.at)
         state.join_tokens[token.id] = msgspec.structs.replace(
             token, uses_left=token.uses_left - 1, uses=(*token.uses, use)
@@ -161,4 +161,4 @@ def _spent(token: JoinToken) -> Refusal | None:
         return None
     last = token.uses[-1] if token.uses else None
     by = f" by {last.name}" if last else ""
-    return Refusal("conflict", f"the join token was used already{by}")
+    return Refusal("forbidden", f"the join token was used already{by}")

@@ -37,7 +37,8 @@ class Refusal(msgspec.Struct, frozen=True):
     """Why a command changed nothing."""
 
     code: str
-    """not_found, conflict, version, stale_term, behind, invalid, malformed."""
+    """not_found, conflict, version, stale_term, behind, invalid, forbidden,
+    malformed."""
     message: str
     field: str = ""
 

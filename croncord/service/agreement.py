@@ -5,16 +5,18 @@ from this node's own copy, and `own_copy_was_read` tells the door so that it can
 one command; a refusal becomes an exception.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from datetime import datetime
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 from croncord.clock import Clock, to_milliseconds
 from croncord.errors import (
     Conflict,
     CronCordError,
     FieldError,
+    Forbidden,
     Invalid,
     Malformed,
     NoLeader,
@@ -40,6 +42,16 @@ class ReadNote:
 
 read_note: ContextVar[ReadNote | None] = ContextVar("read_note", default=None)
 """Set by a door before it calls the desk, when it wants to know."""
+
+_KINDS: Final[Mapping[str, type[CronCordError]]] = MappingProxyType(
+    {
+        "not_found": NotFound,
+        "conflict": Conflict,
+        "forbidden": Forbidden,
+        "malformed": Malformed,
+    }
+)
+"""What a refusal means that needs no hint."""
 
 
 class Agreement:
@@ -95,10 +107,7 @@ def _refused(refusal: Refusal) -> CronCordError:
         return Invalid([FieldError(refusal.field, refusal.message)])
     if refusal.code == "version":
         return VersionChanged(refusal.message, hint="Read it again and repeat your change.")
-    if refusal.code == "not_found":
-        return NotFound(refusal.message)
-    if refusal.code == "conflict":
-        return Conflict(refusal.message)
-    if refusal.code == "malformed":
-        return Malformed(refusal.message)
+    kind = _KINDS.get(refusal.code)
+    if kind is not None:
+        return kind(refusal.message)
     return NotReady(refusal.message, hint="Try again in a few seconds.")

@@ -13,7 +13,7 @@ from croncord.lifecycle import RunState
 from croncord.model import Node
 from croncord.ports import Peers, Sighting
 from croncord.preview import iso_utc
-from croncord.raft.commands import DrainNode, PauseCluster, RemoveNode, SetLabelLimits
+from croncord.raft.commands import DrainNode, PauseCluster, SetLabelLimits
 from croncord.raft.port import ReplicaStatus
 from croncord.service.agreement import Agreement
 from croncord.service.backlog import CatchUp, backlog
@@ -36,7 +36,7 @@ class NodeView(View, frozen=True, kw_only=True):
 
     name: str
     state: str
-    """`up`, `down` or `draining`."""
+    """`up`, `down`, `draining`, or `joining` until it has caught up for the first time."""
     role: str
     """`leader`, `follower` or `observer`."""
     http: str
@@ -108,7 +108,7 @@ class ClusterService:
         """Return who leads, how far each is, and all nodes."""
         agreed = await self._agreement.read(stale=stale)
         status = self._agreement.replica.status()
-        voters = sum(1 for node in agreed.nodes.values() if node.role == "voter") or 1
+        voters = len(status.members) or 1
         majority = voters // 2 + 1
         view = ClusterView(
             cluster_id=agreed.cluster_id,
@@ -152,11 +152,6 @@ class ClusterService:
     async def undrain(self, who: Who, name: str) -> Json:
         """Give the node runs again."""
         return await self._set_draining(who, name, draining=False)
-
-    async def remove(self, who: Who, name: str) -> None:
-        """Forget a node. Raises Conflict while it has runs in hand."""
-        who.require("admin")
-        await self._agreement.change(lambda at: RemoveNode(at=at, by=who.name, name=name))
 
     async def pause(self, who: Who) -> Json:
         """Stop all launching."""
@@ -251,7 +246,7 @@ class ClusterService:
         runs = self._agreement.state.runs_of_node(node.name)
         return NodeView(
             name=node.name,
-            state="down" if not node.up else "draining" if node.draining else "up",
+            state=_state(node),
             role=_role(node, status),
             http=node.http,
             raft=node.raft,
@@ -275,10 +270,19 @@ class ClusterService:
         )
 
 
+def _state(node: Node) -> str:
+    if node.joining:
+        return "joining"
+    if not node.up:
+        return "down"
+    return "draining" if node.draining else "up"
+
+
 def _role(node: Node, status: ReplicaStatus) -> str:
+    """Return what it is to Raft now: who receives the log and does not vote observes."""
     if node.name == status.leader:
         return "leader"
-    return "observer" if node.role == "observer" else "follower"
+    return "follower" if node.name in status.members else "observer"
 
 
 def _space(used: int, total: int) -> Space:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from croncord.clock import Clock
-from croncord.ports import Ledger, Peers, RunLogs, Sighting
+from croncord.ports import Invitations, Ledger, Peers, RunLogs, Sighting
 from croncord.raft.port import Replica
 from croncord.service.access import AccessService
 from croncord.service.agreement import Agreement
@@ -13,6 +13,7 @@ from croncord.service.cluster import ClusterService
 from croncord.service.events import EventFeed, EventListener
 from croncord.service.job_check import SyntaxCheck
 from croncord.service.jobs import JobService
+from croncord.service.membership import MembershipService
 from croncord.service.runs import RunService
 from croncord.service.search import SearchService
 from croncord.service.timeline import TimelineService
@@ -34,6 +35,7 @@ class Desk:
         sightings: Callable[[], Sequence[Sighting]],
         admin_token_sha256: str,
         check_syntax: SyntaxCheck | None = None,
+        invitations: Invitations | None = None,
     ) -> None:
         agreement = Agreement(replica, clock)
         self.name = name
@@ -43,6 +45,7 @@ class Desk:
         self._events = EventFeed(replica)
         self.access = AccessService(agreement, admin_token_sha256)
         self.cluster = ClusterService(agreement, name, sightings, peers)
+        self.membership = MembershipService(agreement, name, invitations)
         self.runs = RunService(agreement, ledger, logs, peers, name=name, sightings=sightings)
         self.search = SearchService(agreement, self.runs, logs, peers, name)
         self.jobs = JobService(agreement, self.runs, check_syntax)

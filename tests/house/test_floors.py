@@ -27,6 +27,9 @@ FLOORS = {
     "croncord.daemon": ROOF,
     "croncord.daemon_log": ROOF,
     "croncord.demo": ROOF,
+    "croncord.group": ROOF,
+    "croncord.joining": ROOF,
+    "croncord.standing": ROOF,
     "croncord.serve": ROOF,
     "croncord.__main__": ROOF,
     **{

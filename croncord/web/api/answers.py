@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from croncord.model import JobSpec
+from croncord.model import JobSpec, NodeRole
 from croncord.service.backfills import BackfillView
 from croncord.service.calendars import CalendarView
 from croncord.service.cluster import NodeView
@@ -26,6 +26,18 @@ class JobPage(View, frozen=True, kw_only=True):
     items: list[JobAnswer]
     next_cursor: str | None
     total: int
+
+
+class JoinTokenAnswer(View, frozen=True, kw_only=True):
+    """A right to join, as it is shown once."""
+
+    token: str
+    role: NodeRole
+    uses: int
+    """How many machines may join with it."""
+    expires_at: Time
+    command: str
+    """What to run on the new machine."""
 
 
 class FieldChange(View, frozen=True, kw_only=True):

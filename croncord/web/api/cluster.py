@@ -4,7 +4,8 @@ from aiohttp import web
 
 from croncord.model import Value
 from croncord.service.cluster import ClusterView
-from croncord.web.api.answers import Leader, Paused
+from croncord.service.membership import NewJoinToken
+from croncord.web.api.answers import JoinTokenAnswer, Leader, Paused
 from croncord.web.api.endpoint import Call, Endpoint, NoQuery, ReadQuery, json_answer
 
 CLUSTER = "/api/v1/cluster"
@@ -28,6 +29,13 @@ async def resume(call: Call[NoQuery]) -> web.Response:
 async def transfer_leader(call: Call[NoQuery]) -> web.Response:
     """POST /cluster/transfer-leader."""
     return json_answer(await call.desk.cluster.transfer_leader(call.who))
+
+
+async def join_token(call: Call[NoQuery]) -> web.Response:
+    """POST /cluster/join-token."""
+    wanted = await call.fields(optional=True)
+    made = await call.desk.membership.create_join_token(call.who, wanted)
+    return json_answer(made, status=201)
 
 
 class LabelLimits(Value, frozen=True, kw_only=True):
@@ -97,5 +105,15 @@ ENDPOINTS = (
         summary="Let another node lead; asked of the leader",
         role="admin",
         answer=Leader,
+    ),
+    Endpoint(
+        method="POST",
+        path=CLUSTER + "/join-token",
+        handler=join_token,
+        summary="Make a token with which a machine can join; it is in this answer only",
+        role="admin",
+        body=NewJoinToken,
+        answer=JoinTokenAnswer,
+        status=201,
     ),
 )

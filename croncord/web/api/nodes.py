@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from croncord.model import Value
 from croncord.service.cluster import NodeView
 from croncord.web.api.answers import NodeList
 from croncord.web.api.endpoint import (
@@ -38,9 +39,16 @@ async def undrain(call: Call[NoQuery]) -> web.Response:
     return json_answer(await call.desk.cluster.undrain(call.who, call.part("name")))
 
 
-async def remove(call: Call[NoQuery]) -> web.Response:
+class RemoveQuery(Value, frozen=True, kw_only=True):
+    """How a machine is removed."""
+
+    force: bool = False
+    """Also when it has runs in hand: they are lost, or launched elsewhere as their jobs say."""
+
+
+async def remove(call: Call[RemoveQuery]) -> web.Response:
     """DELETE /nodes/{name}."""
-    await call.desk.cluster.remove(call.who, call.part("name"))
+    await call.desk.membership.remove(call.who, call.part("name"), force=call.query.force)
     return no_content()
 
 
@@ -65,7 +73,8 @@ ENDPOINTS = (
         method="DELETE",
         path=NODE,
         handler=remove,
-        summary="Take a machine out of the cluster",
+        summary="Take a machine out of the cluster for good; answers when it counts no more",
+        query=RemoveQuery,
         role="admin",
         status=204,
     ),
