@@ -10,6 +10,7 @@ NOUNS = {
     "serve": Noun("croncord.serve", "run a node in the foreground"),
     "demo": Noun("croncord.demo", "a whole cluster on this machine, to try"),
     **CLIENT_NOUNS,
+    "cluster": CLIENT_NOUNS["cluster"]._replace(module="croncord.recover"),
 }
 
 

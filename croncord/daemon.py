@@ -248,14 +248,15 @@ class Daemon:
             settings=self._settings,
             replica=self._replica,
             clock=self._clock,
-            first_token=self._first_token,
+            first_token=None if self._place.was_let_in else self._first_token,
             role=self._place.role,
             lost=self._standing.record().lost,
         )
         is_first_time = await introduction.run()
         record = self._standing.record()
         self._standing.keep_record(msgspec.structs.replace(record, lost=()))
-        if is_first_time and not self._replica.state.users and self._first_token is None:
+        needs_access = not self._place.was_let_in and self._first_token is None
+        if is_first_time and needs_access and not self._replica.state.users:
             secret = await self._desk.access.make_link(None, "setup")
             self._say(
                 f"First visit: {self._settings.http_url}/setup?token={secret}   "

@@ -22,6 +22,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     members: dict[str, str]
     """Raft addresses of founders, this node included, or of nodes to join, without it."""
     role: NodeRole
+    was_let_in: bool
+    """Whether others were there before; a node that founds gives the cluster its first access."""
 
 
 async def find_place(settings: Settings, standing: Standing, clock: Clock) -> Place:
@@ -51,6 +53,7 @@ async def find_place(settings: Settings, standing: Standing, clock: Clock) -> Pl
         secret=secret,
         members=founders or others or alone,
         role=record.role or settings.role,
+        was_let_in=record.role is not None,
     )
 
 

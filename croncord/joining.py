@@ -106,5 +106,7 @@ def _problem(body: bytes, status: int) -> tuple[str, str]:
         told = msgspec.json.decode(body, type=_Problem)
     except msgspec.MsgspecError:
         told = _Problem()
-    other = "Check that --join names a CronCord node of this version."
-    return told.detail or f"it answered with status {status}", told.hint or other
+    if told.detail:
+        return told.detail, told.hint
+    wrong = f"it answered with status {status}"
+    return wrong, "Check that --join names a CronCord node of this version."

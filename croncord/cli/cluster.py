@@ -8,9 +8,10 @@ from typing import Any
 from croncord.cli import words
 from croncord.cli.calling import connected
 from croncord.cli.client import Client
+from croncord.cli.join_token import add_join_token
 from croncord.cli.node import say_nodes
 from croncord.cli.output import Column, paint, say, say_facts, say_json, say_table
-from croncord.cli.parser import Nouns, add_noun, add_verb
+from croncord.cli.parser import Nouns, Verbs, add_noun, add_verb
 from croncord.cli.wire import path_of
 from croncord.errors import NoLeader
 
@@ -21,8 +22,8 @@ _CHANGES = {
 }
 
 
-def add_parser(nouns: Nouns[Any]) -> None:
-    """Add `cluster` and its verbs."""
+def add_parser(nouns: Nouns[Any]) -> Verbs[Any]:
+    """Add `cluster` and its verbs; returns where further ones go."""
     verbs = add_noun(nouns, "cluster", "the state of the whole, pausing it, changing the leader")
     add_verb(
         verbs,
@@ -33,6 +34,8 @@ def add_parser(nouns: Nouns[Any]) -> None:
     )
     for name, (about, _) in _CHANGES.items():
         add_verb(verbs, name, connected(change_cluster), about, example=f"croncord cluster {name}")
+    add_join_token(verbs)
+    return verbs
 
 
 async def show_status(client: Client, args: argparse.Namespace) -> int:
@@ -43,6 +46,7 @@ async def show_status(client: Client, args: argparse.Namespace) -> int:
     else:
         sentence, colour = status_sentence(cluster)
         say(paint(sentence, colour))
+        say(quorum_words(cluster))
         say_facts(
             [
                 ("leader", words.cell(cluster.get("leader"))),
@@ -95,6 +99,22 @@ def status_sentence(cluster: Mapping[str, Any]) -> tuple[str, str]:
     spare = cluster.get("survives")
     may_fail = "" if spare is None else f", {spare or 'none'} may fail"
     return f"All is well: {words.cell(leader)} leads, {up}{may_fail}.", "green"
+
+
+def quorum_words(cluster: Mapping[str, Any]) -> str:
+    """Say in words who votes, what a majority is, and how many may fail."""
+    voters, majority = cluster["voters"], cluster["majority"]
+    if voters == 1:
+        return "One node votes, and decides alone; when it fails, nothing is launched."
+    votes = f"{voters} nodes vote; {majority} of them are a majority"
+    spare = cluster["survives"]
+    if not spare:
+        return f"{votes}, so both must run. A third voter would let one fail."
+    may = "one may fail" if spare == 1 else f"{spare} may fail"
+    even = "" if voters % 2 else f"; {voters - 1} voters would survive as many"
+    observers = sum(node["role"] == "observer" for node in cluster["nodes"])
+    others = f" {words.plural(observers, 'observer')} more without a vote." if observers else ""
+    return f"{votes}, so {may}{even}.{others}"
 
 
 async def change_cluster(client: Client, args: argparse.Namespace) -> None:

@@ -34,7 +34,9 @@ NOUNS: Nouns = {
     "schedule": Noun("croncord.cli.schedule", "ask what a schedule means"),
     "crontab": Noun("croncord.cli.crontab", "turn crontabs into jobs"),
     "node": Noun("croncord.cli.node", "show, drain and remove machines"),
-    "cluster": Noun("croncord.cli.cluster", "the state of the whole, pausing it"),
+    "cluster": Noun(
+        "croncord.cli.cluster", "the state of the whole, letting machines in, pausing it"
+    ),
     "user": Noun("croncord.cli.user", "people who sign in"),
     "token": Noun("croncord.cli.token", "keys for programs"),
     "doctor": Noun("croncord.cli.doctor", "find what is wrong, and what to do"),

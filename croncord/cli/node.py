@@ -15,8 +15,12 @@ _DOES = {"leader": "leads", "follower": "follows", "observer": "observes"}
 _CHANGES = {
     "drain": ("give a machine no new runs", "gets no new runs; what runs there goes on"),
     "undrain": ("give a drained machine runs again", "gets runs again"),
-    "remove": ("take a machine out of the cluster", "is no longer a member"),
+    "remove": (
+        "take a machine out of the cluster for good, also one that is dead",
+        "is no longer a member; its disk will not be taken back",
+    ),
 }
+_FORCE = "also when it has runs in hand: they are lost, or launched elsewhere as their jobs say"
 
 
 def add_parser(nouns: Nouns[Any]) -> None:
@@ -32,6 +36,16 @@ def add_parser(nouns: Nouns[Any]) -> None:
             verbs, name, connected(change_node), about, example=f"croncord node {name} node-2"
         )
         verb.add_argument("node", metavar="NAME")
+        if name == "remove":
+            verb.add_argument("--force", action="store_true", help=_FORCE)
+    leave = add_verb(
+        verbs,
+        "leave",
+        connected(leave_cluster),
+        "take the node that answers out of the cluster",
+        example="croncord node leave --url http://127.0.0.1:8470",
+    )
+    leave.add_argument("--force", action="store_true", help=_FORCE)
 
 
 async def list_nodes(client: Client, args: argparse.Namespace) -> None:
@@ -89,10 +103,24 @@ async def show_node(client: Client, args: argparse.Namespace) -> None:
     )
 
 
+async def leave_cluster(client: Client, args: argparse.Namespace) -> None:
+    """Remove the node that is asked, which ends when it is out."""
+    name = (await client.get(path_of("cluster"), {"stale": "allow"}))["node"]
+    await _remove(client, name, force=args.force)
+    if args.json:
+        say_json({"name": name, "state": "left"})
+    else:
+        say(f"{words.cell(name)} has left the cluster; its process ends.")
+
+
+async def _remove(client: Client, name: str, *, force: bool) -> None:
+    await client.delete(path_of("nodes", name), {"force": "true"} if force else None)
+
+
 async def change_node(client: Client, args: argparse.Namespace) -> None:
     """Drain, undrain or remove a machine."""
     if args.verb == "remove":
-        await client.delete(path_of("nodes", args.node))
+        await _remove(client, args.node, force=args.force)
         node = {"name": args.node, "state": "left"}
     else:
         node = await client.post(path_of("nodes", args.node, args.verb), repeatable=True)

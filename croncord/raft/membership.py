@@ -5,6 +5,8 @@ decide on its own to go on without them: entries that only the lost nodes held m
 confirmed. `stand_alone` lets a person decide that for one surviving node.
 """
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from croncord.errors import ConfigError
@@ -17,16 +19,50 @@ from croncord.raft.journal import LmdbJournal
 from croncord.raft.snapshotfile import check_snapshot
 
 
-def voters_of(data_dir: Path) -> dict[str, str]:
+def voters_of(data_dir: Path, name: str | None = None) -> dict[str, str]:
     """Return the voters, with addresses, as a stopped node's disk has them.
 
-    Raises StoreError when the node runs or its disk is damaged.
+    Raises StoreError when the node runs or its disk is damaged, ConfigError when there is no
+    journal or `name` is no voter.
     """
-    journal = LmdbJournal(data_dir / "raft" / "journal")
+    with _journal(data_dir) as journal:
+        voters = _voters(data_dir, journal)
+        if name is not None:
+            _check_voter(name, voters)
+        return voters
+
+
+def last_entry(data_dir: Path) -> tuple[int, int]:
+    """Return index and term of the last entry on a stopped node's disk, to compare survivors.
+
+    Raises as `voters_of`.
+    """
+    with _journal(data_dir) as journal:
+        return journal.last_index, journal.entries[-1][2] if journal.entries else 0
+
+
+@contextmanager
+def _journal(data_dir: Path) -> Iterator[LmdbJournal]:
+    path = data_dir / "raft" / "journal"
+    if not path.exists():
+        raise ConfigError(
+            f"{data_dir} holds no journal: no node has run there",
+            hint="Give the --data-dir that the node is started with.",
+        )
+    journal = LmdbJournal(path)
     try:
-        return _voters(data_dir, journal)
+        yield journal
     finally:
         journal.close()
+
+
+def _check_voter(name: str, voters: Mapping[str, str]) -> None:
+    if name not in voters:
+        raise ConfigError(
+            f"{name} is no voter of the group on this disk",
+            hint=f"The voters are {', '.join(sorted(voters)) or 'unknown'}; "
+            "choose the one whose journal is the longest.",
+        )
 
 
 def _voters(data_dir: Path, journal: LmdbJournal) -> dict[str, str]:
@@ -55,15 +91,9 @@ def stand_alone(data_dir: Path, name: str) -> tuple[str, ...]:
     must never start again with their old disks: move their raft directories away and let them
     join. Raises ConfigError when the node is no voter, StoreError when it runs or is damaged.
     """
-    journal = LmdbJournal(data_dir / "raft" / "journal")
-    try:
+    with _journal(data_dir) as journal:
         voters = _voters(data_dir, journal)
-        if name not in voters:
-            raise ConfigError(
-                f"{name} is no voter of the group on this disk",
-                hint=f"The voters are {', '.join(sorted(voters)) or 'unknown'}; "
-                "choose the one whose journal is the longest.",
-            )
+        _check_voter(name, voters)
         others = sorted(voters.keys() - {name})
         term = max(journal.term, journal.entries[-1][2]) + 1
         journal.setCurrentTerm(term, name)
@@ -73,5 +103,3 @@ def stand_alone(data_dir: Path, name: str) -> tuple[str, ...]:
         journal.found()
         journal.sync()
         return tuple(others)
-    finally:
-        journal.close()

@@ -36,6 +36,7 @@ USES_MAX: Final = 100
 URLS_SHOWN: Final = 3
 REQUEST_WINDOW_SECONDS: Final = 300
 """How far off the clock of a machine that joins by the cluster secret may be."""
+_NEW_TOKEN = "Make a new one on a member: croncord cluster join-token"  # noqa: S105 - a hint
 _REMOVE_SECONDS: Final = 10.0
 _LOOK_SECONDS: Final = 0.05
 _ADDRESS_CHARACTERS_MAX = 300
@@ -115,18 +116,26 @@ class MembershipService:
         self._check_age(opened)
         self._check(opened.request)
         wanted = opened.request
-        role: NodeRole = await self._agreement.change(
-            lambda at: AdmitNode(
-                at=at,
-                by=f"join:{opened.token_id or 'secret'}",
-                name=wanted.name,
-                http=wanted.http,
-                raft=wanted.raft,
-                role=wanted.role,
-                token_id=opened.token_id,
-                request_sha256=opened.sha256,
+        try:
+            role: NodeRole = await self._agreement.change(
+                lambda at: AdmitNode(
+                    at=at,
+                    by=f"join:{opened.token_id or 'secret'}",
+                    name=wanted.name,
+                    http=wanted.http,
+                    raft=wanted.raft,
+                    role=wanted.role,
+                    token_id=opened.token_id,
+                    request_sha256=opened.sha256,
+                )
             )
-        )
+        except Forbidden as refusal:
+            raise Forbidden(refusal.message, hint=_NEW_TOKEN) from None
+        except Conflict as refusal:
+            raise Conflict(
+                refusal.message,
+                hint="Give the new machine another --name, or stop and remove the old one first.",
+            ) from None
         nodes = sorted(self._agreement.state.nodes.values(), key=lambda node: node.name)
         others = [node for node in nodes if node.name != wanted.name and not node.joining]
         answer = JoinAnswer(
@@ -143,7 +152,7 @@ class MembershipService:
         if token is not None and token.expires_at <= now:
             raise Unauthenticated(
                 f"the join token expired on {iso_utc(token.expires_at)}",
-                hint="Make a new one on a member: croncord cluster join-token",
+                hint=_NEW_TOKEN,
             )
         if token is None and abs(opened.at_ms - milliseconds(now)) > REQUEST_WINDOW_SECONDS * 1000:
             raise Unauthenticated(

@@ -30,6 +30,7 @@ FLOORS = {
     "croncord.group": ROOF,
     "croncord.joining": ROOF,
     "croncord.standing": ROOF,
+    "croncord.recover": ROOF,
     "croncord.serve": ROOF,
     "croncord.__main__": ROOF,
     **{
