@@ -110,6 +110,10 @@ class Introduction:
         while True:
             try:
                 await self._replica.barrier()
+                if not self._replica.status().is_settled:
+                    # A voter with an emptied disk: it is new until it counts.
+                    await self._clock.sleep(RETRY_SECONDS)
+                    continue
                 for command in self._commands(is_first_time=is_first_time):
                     await self._replica.propose(command)
             except (NoLeader, OutcomeUnknown):

@@ -14,6 +14,7 @@ from croncord.raft.apply import apply
 from croncord.raft.commands import AnyCommand, decode_command
 from croncord.raft.envelope import unseal
 from croncord.raft.image import Restored, encode_image
+from croncord.raft.outcomes import decode_outcome, encode_outcome
 from croncord.raft.port import AppliedListener
 from croncord.raft.requests import AppliedRequests
 from croncord.raft.snapshot import copy_state
@@ -73,6 +74,7 @@ class Applier:
             ) from error
         if not self._requests.note(request_id):
             self.advance(index)
+            self._answer_again(request_id)
             return
         try:
             outcome = apply(self.state, command)
@@ -82,6 +84,7 @@ class Applier:
                 hint="This is a fault in CronCord. Report it with the log; the node's data is "
                 "intact, and a version without the fault will go on from here.",
             ) from error
+        self._requests.remember(request_id, encode_outcome(outcome))
         self.advance(index)
         if index % DIGEST_EVERY == 0:
             self._note_digest(index)
@@ -89,6 +92,22 @@ class Applier:
         future = self._waiting.pop(request_id, None)
         if future is not None and not future.done():
             future.set_result(outcome)
+
+    def _answer_again(self, request_id: bytes) -> None:
+        """Give who repeats a request the outcome that it had."""
+        future = self._waiting.pop(request_id, None)
+        if future is None or future.done():
+            return
+        kept = self._requests.outcome(request_id)
+        if kept is None:
+            future.set_exception(
+                OutcomeUnknown(
+                    "The change was made, so long ago that its result is not kept any more",
+                    hint="Look at the present state before repeating it under another key.",
+                )
+            )
+        else:
+            future.set_result(decode_outcome(kept))
 
     def _tell(self, index: int, command: AnyCommand, outcome: Outcome) -> None:
         for listener in tuple(self._listeners):
@@ -150,20 +169,13 @@ class Applier:
             await future
 
     def restore(self, index: int, restored: Restored) -> None:
-        """Replace everything by a snapshot. What was skipped over has an unknown outcome."""
+        """Replace everything by a snapshot, which holds the outcomes of what was skipped over."""
         self.state, self._requests = restored
         self._digests.clear()
         self._expected = {i: d for i, d in self._expected.items() if i > index}
         self.advance(index)
         for request_id in [r for r in self._waiting if not self._requests.is_new(r)]:
-            future = self._waiting.pop(request_id)
-            if not future.done():
-                future.set_exception(
-                    OutcomeUnknown(
-                        "The change was made, but its result reached this node only in a snapshot",
-                        hint="Look at the present state before repeating it.",
-                    )
-                )
+            self._answer_again(request_id)
 
     def give_up(self) -> None:
         """End all waiting, as if its time were up: nothing will be applied any more."""
@@ -177,4 +189,5 @@ class Applier:
     def capture(self) -> Callable[[], Iterable[bytes]]:
         """Copy the state now (milliseconds); the result encodes the copy, on any thread."""
         copy, requests = copy_state(self.state), self._requests.copy()
-        return lambda: encode_image(copy, requests)
+        outcomes = self._requests.copy_outcomes()
+        return lambda: encode_image(copy, requests, outcomes)

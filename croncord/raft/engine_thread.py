@@ -80,6 +80,7 @@ class _Known(msgspec.Struct, frozen=True):
     members: tuple[str, ...]
     reachable: tuple[str, ...]
     learners: tuple[str, ...] = ()
+    is_settled: bool = False
     is_expelled: bool = False
 
 
@@ -342,6 +343,7 @@ class EngineThread:
             reachable=known.reachable,
             learners=known.learners,
             disk=self._transport.disk,
+            is_settled=known.is_settled,
             is_expelled=known.is_expelled,
         )
 
@@ -409,6 +411,7 @@ class EngineThread:
             members,
             reachable,
             learners,
+            engine.is_founded() or self._name not in members,
             engine.expelled,
         )
         self._known = known

@@ -1,7 +1,7 @@
 """What a snapshot holds, written and read in slices.
 
     frame: length (4 bytes) | msgpack
-    first frame: [version, applied request ids, the state's plain fields]
+    first frame: [version, applied request ids, the state's plain fields, outcomes of requests]
     further frames: [table, {key: value, ...}], a few hundred entries each, in the table's order
 
 One call that encodes a hundred thousand jobs would hold the interpreter for half a second, and the
@@ -10,7 +10,7 @@ heartbeats with it. Slices of about a millisecond let every other thread run in 
 
 import gc
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Final, get_type_hints
 
@@ -33,6 +33,7 @@ class _Head(msgspec.Struct, frozen=True, array_like=True):
     version: int
     requests: list[bytes]
     fields: dict[str, msgspec.Raw]
+    outcomes: list[tuple[bytes, bytes]] = []
 
 
 class _Slice(msgspec.Struct, frozen=True, array_like=True):
@@ -51,10 +52,12 @@ _field_decoders = {
 }
 
 
-def encode_image(copy: StateCopy, requests: list[bytes]) -> Iterator[bytes]:
+def encode_image(
+    copy: StateCopy, requests: list[bytes], outcomes: Sequence[tuple[bytes, bytes]] = ()
+) -> Iterator[bytes]:
     """Yield the frames of a snapshot."""
     fields = {name: getattr(copy, name) for name in _field_decoders}
-    yield _frame((IMAGE_VERSION, requests, fields))
+    yield _frame((IMAGE_VERSION, requests, fields, outcomes))
     for name in _table_decoders:
         entries: Iterator[tuple[str, Any]] = iter(getattr(copy, name).items())
         while part := dict(islice(entries, ENTRIES_PER_SLICE)):
@@ -97,7 +100,7 @@ def decode_image(parts: Iterable[bytes]) -> Restored:
         gc.freeze()  # nor are they looked at ever again: they live as long as the process
         if collects:
             gc.enable()
-    return state, AppliedRequests(head.requests)
+    return state, AppliedRequests(head.requests, head.outcomes)
 
 
 def _frames(parts: Iterable[bytes]) -> Iterator[bytes]:

@@ -34,6 +34,8 @@ class ReplicaStatus(msgspec.Struct, frozen=True, kw_only=True):
     """On the leader: nodes that receive the log and do not vote."""
     disk: str = ""
     """Names this node's disk; a wiped node has another one."""
+    is_settled: bool = True
+    """False on a voter whose disk is empty or was wiped, until it may vote and count."""
     is_expelled: bool = False
     """Whether other nodes said that this node's disk was removed from the cluster, for good."""
 
@@ -52,9 +54,17 @@ class Replica(Protocol):
     def status(self) -> ReplicaStatus:
         """Return a cheap snapshot of roles and indexes."""
 
-    async def propose(self, command: AnyCommand, *, timeout_seconds: float = 5.0) -> Outcome:
+    async def propose(
+        self,
+        command: AnyCommand,
+        *,
+        timeout_seconds: float = 5.0,
+        request_id: bytes | None = None,
+    ) -> Outcome:
         """Have the command agreed and applied, also on this node, and return its outcome.
 
+        The same `request_id` (16 bytes) is applied once, however often it is proposed, and gives
+        the first outcome, without its rows.
         Works on any node; followers pass it to the leader.
         Raises NoLeader when it surely was not sent, OutcomeUnknown when it may yet be applied.
         """

@@ -133,7 +133,8 @@ class RaftReplica:
     ) -> Outcome:
         """Have the command agreed and applied, also on this node, and return its outcome.
 
-        The same `request_id` (16 bytes) is applied once, however often it is proposed.
+        The same `request_id` (16 bytes) is applied once, however often it is proposed, and gives
+        the first outcome.
         Raises NoLeader when it surely was not sent, OutcomeUnknown when it may yet be applied.
         """
         self._check_running()

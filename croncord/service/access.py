@@ -148,7 +148,8 @@ class AccessService:
                     purpose=purpose,
                     expires_at=at + timedelta(seconds=LINK_SECONDS),
                 ),
-            )
+            ),
+            draws_secret=True,
         )
         return secret
 
@@ -209,7 +210,7 @@ class AccessService:
             )
             return PutToken(at=at, by=who.name, token=token)
 
-        token: Token = await self._agreement.change(command)
+        token: Token = await self._agreement.change(command, draws_secret=True)
         return _token_json(token) | {"token": secret}
 
     async def tokens(self, who: Who) -> Rows:

@@ -5,6 +5,7 @@ from this node's own copy, and `own_copy_was_read` tells the door so that it can
 one command; a refusal becomes an exception.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from datetime import datetime
@@ -25,6 +26,7 @@ from croncord.errors import (
     VersionChanged,
 )
 from croncord.raft.commands import COMMAND_BYTES_MAX, AnyCommand, encode_command
+from croncord.raft.envelope import REQUEST_ID_BYTES
 from croncord.raft.port import Replica
 from croncord.raft.state import ClusterState, Refusal
 
@@ -52,6 +54,25 @@ _KINDS: Final[Mapping[str, type[CronCordError]]] = MappingProxyType(
     }
 )
 """What a refusal means that needs no hint."""
+
+
+class RepeatableRequest:
+    """A request that was given an idempotency key: its changes get ids that a repetition gets too."""
+
+    def __init__(self, identity: str) -> None:
+        """Take what tells this request from all others: who, what, and the key."""
+        self._identity = identity
+        self._changes = 0
+
+    def next_id(self) -> bytes:
+        """Return the id of the next change, in the order in which they are proposed."""
+        self._changes += 1
+        text = f"{self._identity}\x00{self._changes}"
+        return hashlib.blake2b(text.encode(errors="replace"), digest_size=REQUEST_ID_BYTES).digest()
+
+
+repeatable: ContextVar[RepeatableRequest | None] = ContextVar("repeatable", default=None)
+"""Set by a door for a request that came with an idempotency key."""
 
 
 class Agreement:
@@ -82,18 +103,26 @@ class Agreement:
             note.own_copy = True
         return self.state
 
-    async def change(self, build: Callable[[datetime], AnyCommand]) -> Any:
+    async def change(
+        self, build: Callable[[datetime], AnyCommand], *, draws_secret: bool = False
+    ) -> Any:
         """Propose what `build` makes of the time and return the outcome's value.
+
+        A request that is repeated under its idempotency key gets the outcome it had at first,
+        unless the command holds a secret that was drawn anew: then it is a change of its own.
 
         While ticks that were due are still being decided it is built and proposed again, for up to
         5 seconds. Raises what the refusal means, NoLeader, OutcomeUnknown.
         """
         give_up_at = self.clock.monotonic() + BEHIND_SECONDS
+        request = None if draws_secret else repeatable.get()
         while True:
             command = build(self.now())
             if len(encode_command(command)) > COMMAND_BYTES_MAX:
                 raise Invalid([FieldError("", "the whole is too large")])
-            outcome = await self.replica.propose(command)
+            outcome = await self.replica.propose(
+                command, request_id=None if request is None else request.next_id()
+            )
             refusal = outcome.refusal
             if refusal is None:
                 return outcome.value

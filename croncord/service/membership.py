@@ -80,7 +80,7 @@ class MembershipService:
             )
             return PutJoinToken(at=at, by=who.name, token=token)
 
-        token: JoinToken = await self._agreement.change(command)
+        token: JoinToken = await self._agreement.change(command, draws_secret=True)
         return {
             "token": drawn.token,
             "role": token.role,

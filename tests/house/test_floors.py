@@ -45,6 +45,8 @@ FLOORS = {
             "endings",
             "jobs_apply",
             "nodes_apply",
+            "envelope",
+            "outcomes",
             "port",
             "roster",
             "runs_apply",

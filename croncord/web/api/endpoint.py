@@ -15,6 +15,7 @@ from croncord.errors import Malformed
 from croncord.fields import read_fields
 from croncord.model import Role, Value
 from croncord.service import Desk, Who
+from croncord.service.agreement import RepeatableRequest, repeatable
 from croncord.web import auth
 from croncord.web.api.body import read_object
 from croncord.web.parts import DESK
@@ -23,6 +24,7 @@ Q = TypeVar("Q", bound=Value)
 S = TypeVar("S", bound=msgspec.Struct)
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+KEY_CHARACTERS_MAX = 128
 _PLUS_LOST = re.compile(r"T\d\d:\d\d[\d:.]* \d\d:\d\d$")
 _ETAG = re.compile(r'(?:W/)?"(\d{1,18})"')
 
@@ -108,7 +110,23 @@ class Endpoint:
         if self.role is not None:
             auth.who(request).require(self.role)
         query = read_fields(self.query, _parameters(request.query), from_text=True)
-        return await self.handler(Call(request, request.app[DESK], query))
+        call = Call(request, request.app[DESK], query)
+        token = repeatable.set(_repeatable(request))
+        try:
+            return await self.handler(call)
+        finally:
+            repeatable.reset(token)
+
+
+def _repeatable(request: web.Request) -> RepeatableRequest | None:
+    """Return what a request with an idempotency key is known by. Raises Malformed."""
+    key = request.headers.get("Idempotency-Key", "")
+    if not key or request.method in auth.SAFE_METHODS:
+        return None
+    if len(key) > KEY_CHARACTERS_MAX or not key.isprintable():
+        raise Malformed(f"Idempotency-Key: at most {KEY_CHARACTERS_MAX} printable characters")
+    parts = (auth.caller_name(request), request.method, request.raw_path, key)
+    return RepeatableRequest("\x00".join(parts))
 
 
 def _parameters(query: Mapping[str, str]) -> dict[str, str]:

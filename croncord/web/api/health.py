@@ -22,6 +22,8 @@ async def readyz(call: Call[NoQuery]) -> web.Response:
         reason = "no leader is known"
     elif status.commit_index - status.applied_index > LAG_MAX:
         reason = f"catching up: {status.applied_index} of {status.commit_index}"
+    elif not status.is_settled:
+        reason = "its disk was empty; it does not count as a voter yet"
     elif not call.desk.replica.state.cluster_id:
         reason = "the cluster is still being set up"
     ready = {"ready": not reason, "reason": reason}
