@@ -131,14 +131,14 @@ def _address_towards(url: str) -> str:
     """Return this machine's own address on the way to a node; nothing is sent."""
     try:
         parts = urlsplit(url)
-        with socket.socket(
-            socket.AF_INET6 if ":" in (parts.hostname or "") else socket.AF_INET, socket.SOCK_DGRAM
-        ) as probe:
-            probe.connect((parts.hostname, parts.port or HTTP_PORT))
-            host: str = probe.getsockname()[0]
+        host, port = parts.hostname or "", parts.port or HTTP_PORT
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((host, port))
+            own: str = probe.getsockname()[0]
     except (OSError, ValueError):
-        return ""
-    return f"[{host}]" if ":" in host else host
+        return ""  # the defaults stay; the cluster says what is wrong with them
+    return f"[{own}]" if ":" in own else own
 
 
 def _path(kind: type, value: Any) -> Any:

@@ -29,11 +29,13 @@ from croncord.raft.commands import (
     PutUser,
     RunResult,
 )
+from croncord.raft.invitation import Invitations
 from croncord.raft.solo import SoloReplica
 from croncord.service import Desk, Who
 from croncord.service.passwords import Cost, hash_password
 
 ADMIN_TOKEN = "admin-token-of-this-node"
+CLUSTER_SECRET = b"the secret of the office's cluster"
 PASSWORD = "correct horse battery"
 CHEAP = Cost(n=16, r=1, p=1)
 
@@ -69,6 +71,7 @@ class Office:
             peers=peers,
             sightings=lambda: self.sightings,
             admin_token_sha256=hashlib.sha256(ADMIN_TOKEN.encode()).hexdigest(),
+            invitations=Invitations(CLUSTER_SECRET),
         )
 
     @classmethod

@@ -87,7 +87,8 @@ class Invitations:
             envelope = _decode_envelope(body)
             signed = _decode_signed(envelope.signed)
             request = _decode_request(signed.request)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, ValueError) as error:
+            # ValueError: text that is not UTF-8.
             raise Malformed(f"this is no request to join: {error}") from None
         known = key_of(signed.token_id) if signed.token_id else _secret_key(self._secret).hex()
         key = bytes.fromhex(known or "")
@@ -149,7 +150,7 @@ class JoinCall:
             )
             whole = ChaCha20Poly1305(key).decrypt(bytes(12), sealed.sealed, b"")
             return _decode_answer(whole)
-        except (msgspec.MsgspecError, InvalidTag, Malformed):
+        except (msgspec.MsgspecError, ValueError, InvalidTag, Malformed):
             raise Unauthenticated(
                 "the answer was not made by a node that knows the token",
                 hint="Check the address given with --join.",

@@ -37,6 +37,7 @@ LOOKS = MappingProxyType(
         "up": Look("Up", "up", "ok"),
         "down": Look("Down", "failed", "bad"),
         "draining": Look("Draining", "draining", "warn"),
+        "joining": Look("Joining", "waiting", "run"),
         "left": Look("Left", "skipped", "mute"),
     }
 )

@@ -45,7 +45,11 @@ def test_a_node_finds_its_own_addresses_among_the_peers(tmp_path):
         ({"label": ["gpu"]}, ["label", "KEY=VALUE"]),
         ({"max_runs": -1}, ["max_runs", "-1"]),
         ({"log_level": "loud"}, ["log_level"]),
-        ({"join": ["http://x"]}, ["join"]),
+        ({"join": ["n1:8470"]}, ["join", "'n1:8470'", "web address"]),
+        (
+            {"name": "n1", "peer": PEERS, "secret_file": "s", "join": ["http://x"]},
+            ["join and peer"],
+        ),
     ],
 )
 def test_impossible_settings_are_refused_with_the_setting_and_its_value(flags, words):

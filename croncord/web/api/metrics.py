@@ -91,6 +91,7 @@ def _gauges(desk: Desk) -> Iterator[str]:
             "Runs that have not ended",
             [({"state": str(each)}, open_runs[each]) for each in sorted(OPEN_STATES)],
         ),
+        "croncord_voters": ("Nodes that vote", [({}, len(status.members))]),
         "croncord_node_up": (
             "1 if the node answers the leader",
             [({"name": node.name}, node.up) for node in nodes],

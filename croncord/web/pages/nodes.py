@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from croncord.service.views import Json
 from croncord.web import auth
 from croncord.web.charts import Quorum
 from croncord.web.pages.frame import Frame, see_other
@@ -21,7 +22,9 @@ class NodePages:
             web.get("/nodes", self.nodes),
             web.post("/nodes/{name}/drain", self.drain),
             web.post("/nodes/{name}/undrain", self.undrain),
+            web.post("/nodes/{name}/remove", self.remove),
             web.get("/cluster", self.cluster),
+            web.post("/cluster/join-token", self.join_token),
             web.post("/cluster/pause", self.pause),
             web.post("/cluster/resume", self.resume),
         ]
@@ -36,12 +39,20 @@ class NodePages:
         auth.who(request)
         return await self._show(request, "cluster.html")
 
-    async def _show(self, request: web.Request, template: str) -> web.Response:
+    async def join_token(self, request: web.Request) -> web.Response:
+        """Make a join token and show, this once, what to run on the new machine."""
+        made = await self._frame.desk.membership.create_join_token(auth.who(request), {})
+        return await self._show(request, "cluster.html", invitation=made)
+
+    async def _show(
+        self, request: web.Request, template: str, *, invitation: Json | None = None
+    ) -> web.Response:
         cluster = await self._frame.desk.cluster.show()
         nodes = cluster["nodes"]
         voters = [node for node in nodes if node["role"] != "observer"]
         answering = sum(1 for node in voters if node["state"] != "down")
         context = {
+            "invitation": invitation,
             "cluster": cluster,
             "nodes": nodes,
             "voters": voters,
@@ -63,6 +74,13 @@ class NodePages:
         name = request.match_info["name"]
         await self._frame.desk.cluster.undrain(auth.who(request), name)
         return see_other("/nodes", f"{name} gets runs again.")
+
+    async def remove(self, request: web.Request) -> web.Response:
+        """Take the node out of the cluster."""
+        name = request.match_info["name"]
+        force = (await request.post()).get("force") == "on"
+        await self._frame.desk.membership.remove(auth.who(request), name, force=force)
+        return see_other("/nodes", f"{name} is no longer a member; its disk is not taken back.")
 
     async def pause(self, request: web.Request) -> web.Response:
         """Stop all launching."""
