@@ -3,14 +3,14 @@ import sys
 
 import pytest
 
-from croncord.cli.cluster import status_sentence
+from croncord.cli.cluster import quorum_words, status_sentence
 
 
 def test_machines_are_listed_shown_drained_and_removed(croncord, node):
     _, out, _ = croncord("node", "list")
     assert [line.split()[0] for line in out.splitlines()] == ["NAME", "n1", "n2"]
     assert croncord("node", "drain", "n2")[1].startswith("n2 gets no new runs")
-    assert croncord("node", "show", "n2")[1].startswith("n2 is draining and follows.\n")
+    assert croncord("node", "show", "n2")[1].startswith("n2 is draining and observes.\n")
     assert croncord("node", "undrain", "n2")[0] == 0
     assert not node.state.nodes["n2"].draining
     assert croncord("node", "remove", "n2", "--json")[0] == 0
@@ -131,3 +131,46 @@ def test_a_setup_link_is_printed_alone(croncord, node):
     assert out.startswith(f"{node.url}/setup?token=")
     assert err.startswith("It works once, and expires in 15 min")
     assert len(node.state.links) == 1
+
+
+def test_a_join_token_is_printed_as_the_whole_command_for_the_new_machine(croncord, node):
+    status, out, err = croncord("cluster", "join-token", "--expires", "10m", "--role", "voter")
+    assert status == 0
+    (line,) = out.splitlines()
+    assert line.startswith("CRONCORD_JOIN_TOKEN=join_")
+    assert " croncord serve --join " in line
+    assert "not shown again" in err
+    made = json.loads(croncord("cluster", "join-token", "--uses", "3", "--json")[1])
+    assert (made["uses"], made["role"], made["command"].count(made["token"])) == (3, "auto", 1)
+    kept = repr(node.state.join_tokens.copy_entries())
+    assert made["token"].partition(".")[2] not in kept
+    assert croncord("cluster", "join-token", "--expires", "30d")[0] == 2
+
+
+def test_the_last_voter_cannot_leave(croncord):
+    status, _, err = croncord("node", "leave")
+    assert status == 6
+    assert "n1 is the only node that votes" in err
+
+
+def test_recovery_refuses_where_no_node_has_run(croncord, tmp_path):
+    status, _, err = croncord("cluster", "recover", "--data-dir", str(tmp_path / "none"))
+    assert status == 2
+    assert "no node has run there" in err
+
+
+@pytest.mark.parametrize(
+    ("voters", "observers", "words"),
+    [
+        (1, 0, "One node votes, and decides alone; when it fails, nothing is launched."),
+        (2, 0, "2 of them are a majority, so both must run. A third voter would let one fail."),
+        (3, 0, "3 nodes vote; 2 of them are a majority, so one may fail."),
+        (4, 0, "3 of them are a majority, so one may fail; 3 voters would survive as many."),
+        (5, 1, "so 2 may fail. 1 observer more without a vote."),
+    ],
+)
+def test_the_arithmetic_of_a_majority_is_said_in_words(voters, observers, words):
+    majority = voters // 2 + 1
+    nodes = [{"role": "follower"}] * voters + [{"role": "observer"}] * observers
+    told = {"voters": voters, "majority": majority, "survives": voters - majority, "nodes": nodes}
+    assert quorum_words(told).endswith(words)

@@ -6,14 +6,17 @@ from datetime import UTC, datetime
 import pytest
 
 from croncord.errors import OutcomeUnknown
-from croncord.model import JobSpec
+from croncord.model import JobSpec, Node
 from croncord.raft import applier as applier_module
+from croncord.raft import requests as requests_module
 from croncord.raft.applier import Applier, Unappliable
-from croncord.raft.commands import PutJob, encode_command
+from croncord.raft.commands import DeleteJob, PutJob, encode_command
 from croncord.raft.envelope import request_id_of, seal, unseal
 from croncord.raft.image import ENTRIES_PER_SLICE, decode_image
+from croncord.raft.outcomes import decode_outcome, encode_outcome
 from croncord.raft.requests import REQUESTS_KEPT, AppliedRequests
 from croncord.raft.snapshot import decode_state, encode_state
+from croncord.raft.state import Outcome
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -46,6 +49,68 @@ async def test_s16_a_repeated_request_is_applied_once():
     assert (seen, applier.applied_index, applier.state.digest()) == ([2], 3, digest)
 
 
+async def test_who_repeats_a_request_gets_its_first_outcome():
+    applier, other = Applier(), Applier()
+    applier.apply(2, entry(1))
+    first = applier.state.jobs["j1"]
+    applier.apply(3, entry(2, name="job 1"))  # refused: the name is taken
+    applier.apply(4, seal(request(3), encode_command(DeleteJob(at=AT, job_id="j1"))))
+    other.restore(4, decode_image(applier.capture()()))
+    for each in (applier, other):
+        again = [each.expect(request(number)) for number in (1, 2, 3)]
+        for number, future in enumerate(again, 1):
+            each.apply(4 + number, entry(number))
+            assert future.done()
+        created, refused, deleted = [future.result() for future in again]
+        assert created == Outcome(value=first)
+        assert refused.refusal.code == "conflict"
+        assert deleted.value.id == "j1"
+    assert applier.state.digest() == other.state.digest()
+
+
+async def test_an_outcome_that_is_not_kept_any_more_is_called_unknown(monkeypatch):
+    monkeypatch.setattr(requests_module, "OUTCOMES_KEPT", 2)
+    applier = Applier()
+    for number in range(1, 4):
+        applier.apply(number + 1, entry(number))
+    future = applier.expect(request(1))
+    applier.apply(9, entry(1))
+    with pytest.raises(OutcomeUnknown, match="not kept any more"):
+        await future
+    assert len(applier.state.jobs) == 3
+
+
+def test_outcomes_are_bounded_by_their_bytes(monkeypatch):
+    monkeypatch.setattr(requests_module, "OUTCOME_BYTES_KEPT", 100)
+    requests = AppliedRequests()
+    for number in range(10):
+        requests.remember(request(number), bytes(30))
+    assert [key for key, _ in requests.copy_outcomes()] == [request(n) for n in (7, 8, 9)]
+    requests.remember(request(10), bytes(200))
+    assert requests.copy_outcomes() == []
+    restored = AppliedRequests([], [(request(1), bytes(60))])
+    restored.remember(request(2), bytes(60))
+    assert restored.outcome(request(1)) is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        True,
+        7,
+        "text",
+        (),
+        ("a", "b"),
+        {"gpu=a": 2},
+        Node(name="n1", http="http://n1", raft="n1:1", joined_at=AT, changed_at=AT),
+    ],
+)
+def test_outcomes_come_back_as_what_they_were(value):
+    outcome = Outcome(value=value)
+    assert decode_outcome(encode_outcome(outcome)) == outcome
+
+
 async def test_a_repeated_request_is_known_after_a_snapshot_too():
     applier, other = Applier(), Applier()
     applier.apply(2, entry(1))
@@ -69,8 +134,7 @@ async def test_s7_a_request_that_a_snapshot_skipped_over_is_answered():
     waiting = behind.expect(request(2))
     ahead.apply(2, entry(1))
     behind.restore(2, decode_image(ahead.capture()()))
-    with pytest.raises(OutcomeUnknown):
-        await future
+    assert (await future).value.id == "j1"
     assert not waiting.done()
 
 

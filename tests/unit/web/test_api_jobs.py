@@ -177,3 +177,17 @@ async def test_a_plus_that_was_not_escaped_in_a_time_is_understood(door):
         "/api/v1/schedule/preview?expr=@daily&n=1&after=2027-03-27T12:00:00+01:00"
     )
     assert told["times"] == ["2027-03-28T00:00:00.000Z"]
+
+
+async def test_a_change_repeated_under_its_key_happens_once_and_gets_the_first_answer(door):
+    headers = {"Idempotency-Key": "k1"}
+    body = {"name": "once", "script": "true\n"}
+    first = await door.ask("POST", "/api/v1/jobs", json=body, headers=headers)
+    again = await door.ask("POST", "/api/v1/jobs", json=body, headers=headers)
+    assert (first.status, again.status) == (201, 201)
+    assert (await first.json())["id"] == (await again.json())["id"]
+    assert (await door.ask("POST", "/api/v1/jobs", json=body)).status == 409
+    status, _ = await door.problem(
+        "POST", "/api/v1/jobs", json=body, headers={"Idempotency-Key": "k" * 129}
+    )
+    assert status == 400
