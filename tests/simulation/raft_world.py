@@ -23,6 +23,7 @@ from croncord.raft.engine.pinned import LEADER, NO_OP
 from croncord.raft.engine.proposals import Proposal
 from croncord.raft.envelope import seal, unseal
 from croncord.raft.requests import AppliedRequests
+from croncord.raft.roster import disk_name
 from croncord.raft.wire import messages
 
 CALM = frozenset()
@@ -69,6 +70,14 @@ class SimTransport(Transport):
 
     def dropNode(self, node):  # noqa: N802 - pysyncobj's
         self.world.cut(self.name, node.id)
+
+    addresses = MappingProxyType({})
+    refused = frozenset()
+
+    def refuse(self, disks):
+        self.refused = disks
+        for name in list(self.world.nodes):
+            self.world.dismiss(self.name, name)
 
     def send(self, node, message):
         return self.world.send(self.name, node.id, message)
@@ -201,6 +210,20 @@ class World(Faults):
         self.queues[a, b], self.queues[b, a] = [], []
         for here, there in ((a, b), (b, a)):
             self.nodes[here].transport._onNodeConnected(Node(there, address=f"{there}:1"))
+        for here, there in ((a, b), (b, a)):
+            self.dismiss(here, there)
+
+    def disk_of(self, name):
+        return disk_name(self.nodes[name].engine.log.identity)
+
+    def dismiss(self, here, there):
+        """Close a connection to a disk that is refused, saying why."""
+        if frozenset((here, there)) not in self.links:
+            return
+        if self.disk_of(there) in self.nodes[here].transport.refused:
+            self.queues[here, there].append(messages.encode({"type": "gone"}))
+            self.deliver(here, there, 10**6)
+            self.cut(here, there)
 
     def cut(self, a, b):
         pair = frozenset((a, b))
