@@ -143,7 +143,7 @@ def _address_towards(url: str) -> str:
 
 def _path(kind: type, value: Any) -> Any:
     if kind is Path or isinstance(value, Path):
-        return Path(value)
+        return Path(value).absolute()  # what a node starts works in other directories
     raise NotImplementedError(f"{kind} cannot be read from a setting")
 
 

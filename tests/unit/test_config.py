@@ -78,3 +78,8 @@ def test_a_secret_must_exist_be_long_and_be_private(tmp_path: Path, content, mod
         path.chmod(mode)
     with pytest.raises(ConfigError, match=word):
         read_secret(path)
+
+
+def test_paths_do_not_depend_on_where_a_process_works(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert load({"data_dir": "here"}).data_dir == tmp_path / "here"
