@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from rollout_lab import Lab
+from lab import Lab
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Rolls CronCord out to real hosts and tells their story (10 to 20 minutes). Needs root, and in
-# CRONCORD_TEST_HOSTS a program that makes the hosts; rollout_lab.py says what it must understand.
+# CRONCORD_TEST_HOSTS a program that makes the hosts; tests/lab.py says what it must understand.
 #
 #   CRONCORD_TEST_HOSTS=/path/to/hosts tests/rollout/run.sh [pytest options]
 #
@@ -31,4 +31,4 @@ if [ -z "${CRONCORD_TEST_WHEELHOUSE:-}" ]; then
   "$python" -m pip wheel --quiet --wheel-dir "$CRONCORD_TEST_WHEELHOUSE" "$CRONCORD_TEST_WHEEL"
 fi
 export CRONCORD_TEST_HOSTS CRONCORD_TEST_ANSIBLE CRONCORD_TEST_WHEEL CRONCORD_TEST_WHEELHOUSE
-exec "$python" -m pytest -m slow tests/rollout "$@"
+exec "$python" -m pytest -m slow "${CRONCORD_TEST_SUITE:-tests/rollout}" "$@"

@@ -8,7 +8,7 @@ import re
 from datetime import datetime, timedelta
 
 import pytest
-from rollout_lab import ENDED, wait_for
+from lab import ENDED, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -24,6 +24,12 @@ def run_now(lab, host, name):
     answer = lab.call(host, "POST", f"/api/v1/jobs/{name}/run", {})
     assert answer.status == 202, answer
     return answer.json()["id"]
+
+
+def output(lab, host, run):
+    answer = lab.call(host, "GET", f"/api/v1/runs/{run['id']}/log")
+    assert answer.status == 200, answer
+    return answer.body
 
 
 def releases(lab):
@@ -78,8 +84,7 @@ def test_a_job_made_on_any_node_runs_and_is_read_on_every_node(cluster):
         run = cluster.wait_run(host, run_now(cluster, host, f"by-{host.name}"))
         assert run["state"] == "succeeded", run
         for other in cluster.hosts:
-            log = cluster.call(other, "GET", f"/api/v1/runs/{run['id']}/log")
-            assert log == (200, f"made by {host.name}\nnobody\n".encode())
+            assert output(cluster, other, run) == f"made by {host.name}\nnobody\n".encode()
 
 
 def can_create(lab, host, name, script):
@@ -96,11 +101,11 @@ def test_the_cluster_goes_on_when_the_plug_of_the_leader_is_pulled(cluster):
         run = cluster.wait_run(left[1], run_now(cluster, left[1], "after"))
         assert run["state"] == "succeeded", run
         for host in left:
-            assert cluster.call(host, "GET", f"/api/v1/runs/{run['id']}/log") == (200, b"on\n"), run
+            assert output(cluster, host, run) == b"on\n", run
     finally:
         cluster.run("boot", lost.name)
     wait_for(lambda: cluster.is_ready(lost), 90, f"{lost.name} back by itself")
-    assert cluster.call(lost, "GET", f"/api/v1/runs/{run['id']}/log") == (200, b"on\n")
+    assert output(cluster, lost, run) == b"on\n"
 
 
 def test_an_upgrade_harms_no_script_and_loses_or_doubles_no_tick(cluster, next_wheel):
@@ -124,7 +129,7 @@ def test_an_upgrade_harms_no_script_and_loses_or_doubles_no_tick(cluster, next_w
     for run in runs:
         ended = wait_for(lambda run=run: cluster.wait_run(first, run), 300, "a long run")
         assert (ended["state"], ended["attempt"]) == ("succeeded", 1), ended
-        assert cluster.call(first, "GET", f"/api/v1/runs/{run}/log").body == b"whole\n"
+        assert output(cluster, first, ended) == b"whole\n"
     assert cluster.call(first, "POST", "/api/v1/jobs/ticking/pause").status == 200
     ticks = wait_for(lambda: settled(cluster, first, "ticking"), 30, "the last tick")
     nominal = sorted(datetime.fromisoformat(tick["nominal_time"]) for tick in ticks)
@@ -172,6 +177,24 @@ def test_a_host_that_lost_everything_is_made_whole_again(cluster, wheel):
     assert cluster.get(empty, "/api/v1/jobs/after?stale=allow")["name"] == "after"
     run = cluster.wait_run(empty, run_now(cluster, empty, "after"))
     assert run["state"] == "succeeded", run
+
+
+def test_one_host_is_removed_and_comes_back_while_the_others_go_on(cluster, wheel):
+    gone = cluster.leader()
+    left = [host for host in cluster.hosts if host != gone]
+    recap = cluster.play("remove.yml", "--limit", gone.name, croncord_remove_data=True)
+    assert recap.failed == 0, recap.output
+    assert cluster.call(gone, "GET", "/readyz").status == 0
+    for host in left:
+        name = f"without-{gone.name}-on-{host.name}"
+        wait_for(lambda h=host, n=name: can_create(cluster, h, n, "echo on\n"), 60, "a leader")
+        run = cluster.wait_run(host, run_now(cluster, host, name))
+        assert (run["state"], run["node"] != gone.name) == ("succeeded", True), run
+    refused = cluster.play("remove.yml", "--limit", left[0].name)
+    assert refused.failed > 0, "two of three cannot go"
+    recap = cluster.play("site.yml", wheel=wheel)
+    assert recap.failed == 0, recap.output
+    assert cluster.get(gone, f"/api/v1/jobs/{name}?stale=allow")["name"] == name
 
 
 def test_what_was_removed_comes_back_with_its_jobs_unless_the_data_went_too(cluster, wheel):

@@ -2,6 +2,7 @@
 
 import time
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -41,8 +42,13 @@ class Verdict:
 def read_witness(path: Path) -> list[Line]:
     """Read what the scripts wrote; times become seconds since 1970."""
     boot = time.time() - float(Path("/proc/uptime").read_text().split()[0])
+    return parse_witness(path.read_text().splitlines(), boot)
+
+
+def parse_witness(texts: Iterable[str], boot: float) -> list[Line]:
+    """Read lines of scripts of a machine that was booted `boot` seconds after 1970."""
     lines = []
-    for text in path.read_text().splitlines():
+    for text in texts:
         kind, job, nominal, attempt, fence, node, up = text.split()
         at = boot + float(up)
         lines.append(Line(kind, job, epoch(nominal), int(attempt), int(fence), node, at))

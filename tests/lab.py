@@ -7,6 +7,8 @@ The hosts come from a program that is named by CRONCORD_TEST_HOSTS and understan
     exec CMD…        run a command on this machine where the hosts' addresses can be reached
     ssh NODE CMD…    run a command on a host
     kill NODE        pull its plug;   boot NODE   start it again
+    cut A B          drop all packets between two hosts;   heal   removes every cut
+    pause NODE       freeze everything on a host;   resume NODE   goes on
 
 whether it makes them from containers, virtual machines or a rack.
 """
@@ -20,7 +22,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-PLAYBOOKS = Path(__file__).parents[2] / "deploy" / "ansible"
+PLAYBOOKS = Path(__file__).parents[1] / "deploy" / "ansible"
 HTTP_PORT = 8470
 ENDED = ("succeeded", "failed", "timed_out", "killed", "skipped", "missed", "lost")
 
@@ -30,6 +32,8 @@ class Answer(NamedTuple):
 
     status: int
     body: bytes
+    headers: dict[str, str]
+    """Names in lower case."""
 
     def json(self):
         return json.loads(self.body)
@@ -55,7 +59,7 @@ class Lab:
     """The hosts, from bare to removed."""
 
     def __init__(self, program: str, directory: Path) -> None:
-        self._program = program
+        self.program = program
         self.token_file = directory / "admin.token"
         self.inventory = Path()
         self.hosts: list[Host] = []
@@ -71,10 +75,22 @@ class Lab:
 
     def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
         ended = subprocess.run(
-            [self._program, *arguments], capture_output=True, text=True, check=False
+            [self.program, *arguments], capture_output=True, text=True, check=False
         )
         assert not check or ended.returncode == 0, f"{arguments}\n{ended.stdout}\n{ended.stderr}"
         return ended
+
+    def cut(self, one: Host, other: Host) -> None:
+        """Let no packet pass between two hosts."""
+        self.run("cut", one.name, other.name)
+
+    def cut_one_way(self, sender: Host, receiver: Host) -> None:
+        """Let no packet of one host reach another."""
+        self.ssh(receiver, f"iptables -A INPUT -s {sender.address} -j DROP")
+
+    def heal(self) -> None:
+        """End all cuts."""
+        self.run("heal")
 
     def ssh(self, host: Host, command: str) -> str:
         return self.run("ssh", host.name, command).stdout
@@ -98,22 +114,32 @@ class Lab:
         assert "PLAY RECAP" in said, said
         return Recap(*sums, said)
 
-    def call(self, host: Host, method: str, path: str, body=None) -> Answer:
+    def call(self, host: Host, method: str, path: str, body=None, *options: str) -> Answer:
         """Make one request with curl; status 0 stands for no answer, or one that broke off."""
-        command = ["curl", "--silent", "--max-time", "10", "--request", method]
-        command += ["--header", f"Authorization: Bearer {self.token_file.read_text().strip()}"]
-        command += ["--write-out", "\n%{http_code}"]
         if body is not None:
-            command += ["--header", "Content-Type: application/json", "--data", json.dumps(body)]
-        command.append(f"http://{host.address}:{HTTP_PORT}{path}")
-        ended = subprocess.run([self._program, "exec", *command], capture_output=True, check=False)
+            options += ("--header", "Content-Type: application/json", "--data", json.dumps(body))
+        token = self.token_file.read_text().strip()
+        return self.curl(
+            host, path, "--request", method, "--header", f"Authorization: Bearer {token}", *options
+        )
+
+    def curl(self, host: Host, path: str, *options: str) -> Answer:
+        """Run curl as it is given."""
+        command = ["curl", "--silent", "--max-time", "10", "--dump-header", "/dev/stderr"]
+        command += ["--write-out", "\n%{http_code}", *options, self.url(host) + path]
+        ended = subprocess.run([self.program, "exec", *command], capture_output=True, check=False)
         content, _, status = ended.stdout.rpartition(b"\n")
-        return Answer(int(status) if ended.returncode == 0 else 0, content)
+        lines = [line.partition(": ") for line in ended.stderr.decode().splitlines()]
+        headers = {name.lower(): value for name, _, value in lines}
+        return Answer(int(status) if ended.returncode == 0 else 0, content, headers)
 
     def get(self, host: Host, path: str):
         answer = self.call(host, "GET", path)
         assert answer.status == 200, (host, path, answer)
         return answer.json()
+
+    def url(self, host: Host) -> str:
+        return f"http://{host.address}:{HTTP_PORT}"
 
     def is_ready(self, host: Host) -> bool:
         return self.call(host, "GET", "/readyz").status == 200
