@@ -125,12 +125,13 @@ class Daemon:
         self._on_stop(self._ledger.stop)
 
     async def _join_group(self) -> None:
-        self._replica = make_replica(self._settings, self._place, self._fail)
+        self._replica = make_replica(self._settings, self._place, self._fail, self._ledger.flush)
         ledger, logs = self._ledger, self._logs
         about = "Outputs found damaged on this node's disk and not mended yet"
         self._gauges["croncord_output_damaged"] = about, lambda: len(logs.local.damaged)
         self._in_background("retention", Retention(self._logs.local, ledger, self._clock).run())
         self._replica.subscribe(lambda _index, _command, outcome: ledger.put(outcome.rows))
+        self._replica.on_restored(self._fill_gap)
         await self._replica.start()
         self._on_stop(self._replica.stop)
         MembershipWatch(
@@ -140,8 +141,12 @@ class Daemon:
             clock=self._clock,
             on_removed=self._leave,
         ).start()
-        # A state that came from a snapshot brings rows that no command will show again.
-        ledger.put([row for rows in self._replica.state.recent.values() for row in rows])
+
+    def _fill_gap(self) -> None:
+        """File the rows that a snapshot brings and have the others fetched: no command shows them again."""
+        recent = self._replica.state.recent.values()
+        self._ledger.put([row for rows in recent for row in rows])
+        self._ledger.lacks_rows.set()
 
     def _keep_copies(self) -> None:
         replicator = Replicator(

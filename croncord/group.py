@@ -1,6 +1,6 @@
 """How a node comes to its cluster at each start: it founds one, joins one, or was in one before."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
@@ -80,7 +80,10 @@ async def _join(
 
 
 def make_replica(
-    settings: Settings, place: Place, on_failure: Callable[[CronCordError], None]
+    settings: Settings,
+    place: Place,
+    on_failure: Callable[[CronCordError], None],
+    before_snapshot: Callable[[], Awaitable[None]],
 ) -> RaftReplica:
     """Return this node's replica, not started."""
     return RaftReplica(
@@ -92,6 +95,7 @@ def make_replica(
         secret=place.secret,
         joins_as=place.role,
         on_failure=on_failure,
+        before_snapshot=before_snapshot,
     )
 
 

@@ -254,6 +254,7 @@ class Attempt(Value, frozen=True, kw_only=True):
     node: str
     state: RunState
     reason: Reason | None = None
+    due_at: datetime | None = None
     claimed_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None

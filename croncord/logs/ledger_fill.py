@@ -6,10 +6,8 @@ node's; where they differ the day's rows are read, and those that are missing he
 that says `lost` gives way to one that knows better.
 """
 
-import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Collection, Mapping
 from typing import Final, Protocol
 
 from croncord.clock import Clock
@@ -57,31 +55,36 @@ class LedgerFiller:
         self._on_filled = on_filled
 
     async def run(self) -> None:
-        """Compare for ever; cancel to stop."""
-        await self._clock.sleep(FIRST_PAUSE_SECONDS)
-        while True:
-            self._ledger.lacks_rows.clear()
-            pause_seconds = PAUSE_SECONDS if await self.fill() else RETRY_SECONDS
-            with suppress(TimeoutError):
-                async with asyncio.timeout(pause_seconds):
-                    await self._ledger.lacks_rows.wait()
-                    await asyncio.sleep(RETRY_SECONDS)
+        """Compare for ever; cancel to stop.
 
-    async def fill(self) -> bool:
-        """Ask every member once; whether one of them answered."""
-        has_answered = False
+        Who did not answer may be the one that has what is lacking: it is asked until it does.
+        """
+        await self._clock.sleep(FIRST_PAUSE_SECONDS)
+        answered: set[str] = set()
+        begun = self._clock.monotonic()
+        while True:
+            if self._ledger.lacks_rows.is_set() or self._clock.monotonic() > begun + PAUSE_SECONDS:
+                self._ledger.lacks_rows.clear()
+                answered, begun = set(), self._clock.monotonic()
+            answered |= await self.fill(answered)
+            await self._clock.sleep(RETRY_SECONDS)
+
+    async def fill(self, known: Collection[str] = ()) -> set[str]:
+        """Ask every member once, but for those in `known`; returns who answered."""
+        answered = set()
         for name, address in self._addresses().items():
+            if name in known:
+                continue
             try:
                 count = await self._fill_from(address)
             except CronCordError as error:
-                # The next member has the same rows; with none, this is done again soon.
                 _log.info("no ledger rows from %s: %s", name, error)
                 continue
-            has_answered = True
+            answered.add(name)
             if count:
                 _log.info("took %d ledger rows from %s", count, name)
                 self._on_filled()
-        return has_answered
+        return answered
 
     async def _fill_from(self, address: str) -> int:
         theirs = await self._peers.ledger_days(address)

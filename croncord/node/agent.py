@@ -223,8 +223,8 @@ class Agent:
     def _is_unwanted(self, key: LogKey) -> bool:
         """Whether the process of an attempt that is not ours any more should end."""
         run = self._replica.state.run(key.run_id)
-        if run is None:  # the row went to the ledger: its result may still correct it
-            return False
+        if run is None:  # not lost, or nothing could correct the row any more
+            return self._is_caught_up
         # What was declared lost is seen through, unless somebody had asked for its end.
         is_over = not run.is_open and (run.state is not RunState.LOST or run.kill is not None)
         return run.attempt > key.attempt or is_over

@@ -9,7 +9,8 @@ class BackfillTurns:
 
     def __init__(self, state: ClusterState) -> None:
         self._state = state
-        self._in_hand: dict[str, set[str]] = {}
+        self._in_hand: dict[tuple[str, str], set[str]] = {}
+        """Per job and backfill: two jobs may use one name."""
 
     def has_turn(self, run: Run) -> bool:
         """Whether one more run of its backfill may start."""
@@ -21,10 +22,11 @@ class BackfillTurns:
             self._of(run).add(run.id)
 
     def _of(self, run: Run) -> set[str]:
-        if run.backfill not in self._in_hand:
-            self._in_hand[run.backfill] = {
+        key = (run.job_id, run.backfill)
+        if key not in self._in_hand:
+            self._in_hand[key] = {
                 other.id
                 for other in self._state.runs_of_job(run.job_id)
                 if other.backfill == run.backfill and other.is_active
             }
-        return self._in_hand[run.backfill]
+        return self._in_hand[key]

@@ -46,11 +46,17 @@ class Applier:
         self._waiting: dict[bytes, asyncio.Future[Outcome]] = {}
         self._indexes: list[tuple[int, asyncio.Future[None]]] = []
         self._listeners: list[AppliedListener] = []
+        self._restored: list[Callable[[], None]] = []
 
     def subscribe(self, listener: AppliedListener) -> Callable[[], None]:
         """Call the listener for each applied command; returns how to stop that."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
+
+    def on_restored(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call the listener when a snapshot took the state's place; returns how to stop that."""
+        self._restored.append(listener)
+        return lambda: self._restored.remove(listener)
 
     def expect(self, request_id: bytes) -> asyncio.Future[Outcome]:
         """Return a future for the outcome of a request that is about to be proposed."""
@@ -176,6 +182,8 @@ class Applier:
         self.advance(index)
         for request_id in [r for r in self._waiting if not self._requests.is_new(r)]:
             self._answer_again(request_id)
+        for listener in tuple(self._restored):
+            listener()
 
     def give_up(self) -> None:
         """End all waiting, as if its time were up: nothing will be applied any more."""

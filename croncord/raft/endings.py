@@ -48,25 +48,67 @@ def end_run(state: ClusterState, row: Run, command: Command) -> list[Run]:
 def skip_pending(
     state: ClusterState, runs: Iterable[Run], reason: Reason, command: Command
 ) -> list[Run]:
-    """End as skipped those of the runs that no node has claimed."""
+    """End as skipped those of the open runs that no node has claimed."""
     rows: list[Run] = []
     for row in _skipped(runs, reason, command):
-        rows += end_run(state, row, command)
+        if row.id in state.open_runs:  # else what ended before it has ended it too
+            rows += end_run(state, row, command)
     return rows
 
 
 def _skipped(runs: Iterable[Run], reason: Reason, command: Command) -> list[Run]:
     return [
-        msgspec.structs.replace(
-            run,
-            state=RunState.SKIPPED,
-            reason=reason,
-            finished_at=command.at,
-            ended_by=command.by,
-        )
+        not_launched(run, RunState.SKIPPED, reason, command)
         for run in runs
         if run.state is RunState.PENDING
     ]
+
+
+def not_launched(
+    run: Run, state: RunState, reason: Reason, command: Command, detail: str = ""
+) -> Run:
+    """Return the row of a pending run that is not launched any more.
+
+    One that waited for a further attempt ends as its last attempt did: it has run, so its row must
+    not say that it was skipped or missed.
+    """
+    if not run.attempts:
+        return msgspec.structs.replace(
+            run,
+            state=state,
+            reason=reason,
+            finished_at=command.at,
+            ended_by=command.by,
+            detail=detail,
+        )
+    *before, last = run.attempts
+    because = str(reason).replace("_", " ") + (f", {detail}" if detail else "")
+    return msgspec.structs.replace(
+        run,
+        state=last.state,
+        reason=last.reason,
+        node=last.node or None,
+        attempt=last.number,
+        attempts=tuple(before),
+        replicas=last.replicas,
+        due_at=last.due_at or run.nominal_time,
+        assigned_at=None,
+        assigned_by="",
+        assigned_term=0,
+        claimed_at=last.claimed_at,
+        started_at=last.started_at,
+        finished_at=last.finished_at or command.at,
+        ended_by=command.by,
+        exit_code=last.exit_code,
+        signal=last.signal,
+        log=last.log,
+        detail=f"no further attempt was made: {because}",
+    )
+
+
+def may_try_again(state: ClusterState, job: Job, run: Run) -> bool:
+    """Whether a run that failed may get a further attempt: not during a pause, unless asked for."""
+    return run.trigger in ASKED_FOR or not (job.spec.paused or state.paused)
 
 
 def skip_when_paused(state: ClusterState, job: Job, command: Command) -> list[Run]:

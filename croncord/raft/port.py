@@ -44,6 +44,10 @@ AppliedListener = Callable[[int, AnyCommand, Outcome], None]
 """Called after each applied command, in order, with its index, the command and its outcome."""
 
 
+async def nothing_to_wait_for() -> None:
+    """Return at once: the journal may be cut at any time."""
+
+
 class Replica(Protocol):
     """This node's copy of the agreed state, and the way to change it."""
 
@@ -77,6 +81,12 @@ class Replica(Protocol):
 
     def subscribe(self, listener: AppliedListener) -> Callable[[], None]:
         """Call the listener for each applied command from now on; returns how to stop that."""
+
+    def on_restored(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call the listener when a snapshot took the state's place; returns how to stop that.
+
+        What the commands in between made final has passed this node by.
+        """
 
     def on_status_change(self, listener: Callable[[ReplicaStatus], None]) -> Callable[[], None]:
         """Call the listener when role, leader, term or quorum change; returns how to stop that."""

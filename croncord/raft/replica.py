@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +21,7 @@ from croncord.raft.engine.proposals import Proposal
 from croncord.raft.engine_thread import EngineSettings, EngineThread
 from croncord.raft.envelope import REQUEST_ID_BYTES, seal
 from croncord.raft.image import decode_image
-from croncord.raft.port import AppliedListener, ReplicaStatus
+from croncord.raft.port import AppliedListener, ReplicaStatus, nothing_to_wait_for
 from croncord.raft.roster import roster_of
 from croncord.raft.state import ClusterState, Outcome
 from croncord.raft.wire.resolve import is_loopback
@@ -47,8 +47,9 @@ class RaftReplica:
     addresses; once a node has a journal, the journal knows better. Without this node's own name
     they are nodes of an existing group that this one joins: as a voter or observer, or, with
     "auto", as a voter while there are fewer than five. `advertise` is where others reach this node,
-    if not where it listens. `on_failure` is called once, on the loop,
-    when this node had to stop taking part. Raises ConfigError for settings that cannot be safe.
+    if not where it listens. `on_failure` is called once, on the loop, when this node had to stop
+    taking part. `before_snapshot` is awaited before the journal may be cut: what listeners made of
+    the commands in it must be on disk by then. Raises ConfigError for settings that cannot be safe.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class RaftReplica:
         joins_as: NodeRole = "auto",
         advertise: str = "",
         on_failure: Callable[[CronCordError], None] | None = None,
+        before_snapshot: Callable[[], Awaitable[None]] = nothing_to_wait_for,
     ) -> None:
         if not members:
             raise ConfigError(
@@ -78,6 +80,8 @@ class RaftReplica:
         self._name = name
         self._applier = Applier()
         self._on_failure = on_failure
+        self._before_snapshot = before_snapshot
+        self._snapshot_task: asyncio.Task[None] | None = None
         self._failure: CronCordError | None = None
         self._status_listeners: list[StatusListener] = []
         self._snapshot_index = 0
@@ -121,6 +125,9 @@ class RaftReplica:
 
     async def stop(self) -> None:
         """Stop taking part; the journal is durable when this returns."""
+        if self._snapshot_task is not None:
+            self._snapshot_task.cancel()
+            await asyncio.gather(self._snapshot_task, return_exceptions=True)
         await self._engine.stop()
         self._applier.give_up()
 
@@ -182,6 +189,10 @@ class RaftReplica:
     def subscribe(self, listener: AppliedListener) -> Callable[[], None]:
         """Call the listener for each applied command from now on; returns how to stop that."""
         return self._applier.subscribe(listener)
+
+    def on_restored(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call the listener when a snapshot took the state's place; returns how to stop that."""
+        return self._applier.on_restored(listener)
 
     def on_status_change(self, listener: StatusListener) -> Callable[[], None]:
         """Call the listener when role, leader, term or quorum change; returns how to stop."""
@@ -278,8 +289,21 @@ class RaftReplica:
 
     def take_snapshot(self) -> None:
         """Begin to write the present state to disk, so that the journal can be cut."""
+        if self._snapshot_task is not None:
+            return  # one waits already
         self._snapshot_index, self._snapshot_bytes = self._applier.applied_index, 0
-        self._engine.take_snapshot(self._applier.applied_index, self._applier.capture())
+        snapshot = self._snapshot(self._applier.applied_index, self._applier.capture())
+        self._snapshot_task = asyncio.get_running_loop().create_task(snapshot)
+
+    async def _snapshot(self, index: int, encode: Callable[[], Iterable[bytes]]) -> None:
+        try:
+            await self._before_snapshot()
+            self._engine.take_snapshot(index, encode)
+        except CronCordError as error:
+            # The journal stays as it is; the next snapshot tries again.
+            _log.warning("no snapshot was taken: %s", error)
+        finally:
+            self._snapshot_task = None
 
     def _notify(self) -> None:
         status = self.status()

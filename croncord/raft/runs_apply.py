@@ -23,7 +23,7 @@ from croncord.raft.commands import (
     RunResult,
     TriggerRun,
 )
-from croncord.raft.endings import end_run, skip_pending
+from croncord.raft.endings import end_run, may_try_again, not_launched, skip_pending
 from croncord.raft.starting import for_each_node, new_run
 from croncord.raft.state import ClusterState, Outcome, refuse
 
@@ -84,13 +84,13 @@ def decide_ticks(state: ClusterState, command: DecideTicks) -> Outcome:
             if state.has_row(job.id, decision.run_id):
                 continue
             row = _decided_row(state, job, decision, command)
-            if row.is_open and _is_overtaken(state, job):
+            if not row.is_open:
+                rows += end_run(state, row, command)
+                continue
+            state.put_run(row)
+            if _is_overtaken(state, job):
                 reason = Reason.PAUSED if job.spec.paused else Reason.CLUSTER_PAUSED
                 rows += skip_pending(state, [row], reason, command)
-            elif row.is_open:
-                state.put_run(row)
-            else:
-                rows += end_run(state, row, command)
         decided.append(job.id)
     return Outcome(tuple(decided), rows=tuple(rows))
 
@@ -115,6 +115,8 @@ def _decided_row(state: ClusterState, job: Job, decision: Decision, command: Dec
     if assigned and (blocker := state.lock_blocker(decision.run_id, locks)):
         # Another leader's decision came between: the run waits, whatever this one saw.
         assigned, reason, detail = False, Reason.LOCK_HELD, blocker
+    if assigned and not state.has_room(decision.node or "", decision.run_id):
+        assigned, reason = False, Reason.NO_CAPACITY
     if assigned:
         state.fence += 1
     return Run(
@@ -189,7 +191,9 @@ def assign_runs(state: ClusterState, command: AssignRuns) -> Outcome:
         run = state.open_runs.get(assignment.run_id)
         if run is None or run.attempt != assignment.attempt or run.state is not RunState.PENDING:
             continue
-        if state.lock_blocker(run.id, run.locks):
+        # The leader may not have seen an assignment of its own that was agreed meanwhile.
+        has_room = state.has_room(assignment.node, run.id) and _has_turn(state, run)
+        if not has_room or state.lock_blocker(run.id, run.locks):
             continue
         state.fence += 1
         state.put_run(
@@ -207,6 +211,15 @@ def assign_runs(state: ClusterState, command: AssignRuns) -> Outcome:
         )
         assigned.append(run.id)
     return Outcome(tuple(assigned))
+
+
+def _has_turn(state: ClusterState, run: Run) -> bool:
+    """Whether a run's backfill, if it belongs to one, may have one more in hand."""
+    if not run.backfill:
+        return True
+    others = (other for other in state.runs_of_job(run.job_id) if other.id != run.id)
+    in_hand = sum(other.backfill == run.backfill and other.is_active for other in others)
+    return in_hand < run.max_parallel
 
 
 def claim_runs(state: ClusterState, command: ClaimRuns) -> Outcome:
@@ -289,6 +302,12 @@ def conclude_runs(state: ClusterState, command: ConcludeRuns) -> Outcome:
         state_after = move(run.state, _END_EVENTS[conclusion.state])
         if state_after is None:
             continue
+        if run.state is RunState.PENDING:
+            ended = not_launched(run, state_after, conclusion.reason, command, conclusion.detail)
+            ended = msgspec.structs.replace(ended, ended_term=command.term)
+            rows += end_run(state, ended, command)
+            concluded.append(run.id)
+            continue
         ended = msgspec.structs.replace(
             run,
             state=state_after,
@@ -313,6 +332,7 @@ def _end(state: ClusterState, run: Run, at: datetime, command: Command) -> list[
         node=run.node or "",
         state=run.state,
         reason=run.reason,
+        due_at=run.due_at,
         claimed_at=run.claimed_at,
         started_at=run.started_at,
         finished_at=run.finished_at,
@@ -355,8 +375,10 @@ def _next_attempt_in(state: ClusterState, run: Run) -> float | None:
     A row that was closed as lost stays closed: its late result only corrects it.
     """
     job = state.job_version(run.job_id, run.job_version)
-    wanted = job is not None and run.job_id in state.jobs and run.kill is None
-    if job is None or not wanted or run.id not in state.open_runs:
+    now = state.jobs.get(run.job_id)
+    if job is None or now is None or run.kill is not None or run.id not in state.open_runs:
+        return None
+    if not may_try_again(state, now, run):
         return None
     if run.state in _RETRIED_STATES:
         return retry_delay_seconds(job.spec.retries, run.attempt)

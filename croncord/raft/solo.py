@@ -221,6 +221,10 @@ class SoloReplica:
         """Call the listener for each applied command from now on; returns how to stop that."""
         return self._applier.subscribe(listener)
 
+    def on_restored(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call the listener when a snapshot took the state's place; returns how to stop that."""
+        return self._applier.on_restored(listener)
+
     def on_status_change(self, listener: StatusListener) -> Callable[[], None]:
         """Call the listener when this node has started; returns how to stop that."""
         self._listeners.append(listener)

@@ -158,6 +158,24 @@ class ClusterState:
         """How many runs a node has in hand."""
         return len(self._by_node.get(name, ()))
 
+    def has_room(self, name: str, run_id: str) -> bool:
+        """Whether a node may have the run besides those that it, and its labels, have in hand."""
+        node = self.nodes.get(name)
+        if node is None:
+            return True  # whoever gave it there did not know yet; it is taken away again
+        if node.max_runs and len(self._by_node.get(name, {}).keys() - {run_id}) >= node.max_runs:
+            return False
+        labels = {f"{key}={value}" for key, value in node.labels.items()}
+        return all(
+            self._load_of_label(label, run_id) < self.label_limits[label]
+            for label in labels & self.label_limits.keys()
+        )
+
+    def _load_of_label(self, label: str, without: str) -> int:
+        key, _, value = label.partition("=")
+        names = (node.name for node in self.nodes.values() if node.labels.get(key) == value)
+        return sum(len(self._by_node.get(name, {}).keys() - {without}) for name in names)
+
     def nodes_with_runs(self) -> list[str]:
         """Names that open runs are assigned to, members or not."""
         return list(self._by_node)

@@ -7,6 +7,8 @@ every claim, every final row, and for each tick that was not launched the facts 
 from dataclasses import dataclass
 from datetime import datetime
 
+from cluster_watch import WATCHES, Dependents
+
 from croncord.lifecycle import RunState
 from croncord.model import Job, JobSpec, Run
 from croncord.ports import LogKey
@@ -16,13 +18,11 @@ from croncord.raft.commands import (
     ClaimRuns,
     DecideTicks,
     DeleteJob,
-    FinishRuns,
     LeaderCommand,
     PauseCluster,
     PauseJob,
     PutJob,
     RequestKill,
-    TriggerRun,
     decode_command,
 )
 from croncord.raft.envelope import unseal
@@ -100,6 +100,15 @@ class Account:
         self._requests = AppliedRequests()
         self._digests: dict[int, str] = {}
         self._open_timing: dict[str, Timing] = {}
+        self.is_calm = False
+        """Whether nothing has been broken for a while."""
+        self._watches = [kind(self) for kind in WATCHES]
+        self.dependents = next(w for w in self._watches if isinstance(w, Dependents))
+
+    @property
+    def time(self) -> float:
+        """True time."""
+        return self._world.time
 
     def definition_of(self, run: Run) -> JobSpec:
         """The definition that a run pins."""
@@ -131,6 +140,8 @@ class Account:
     def _apply(self, index: int, request_id: bytes, command: AnyCommand) -> None:
         state, before = self.state, self._facts(command)
         jobs = dict(state.jobs) if isinstance(command, PutJob | DeleteJob) else {}
+        for watch in self._watches:
+            watch.before(command)
         outcome = applier.apply(state, command)
         now = self._world.time
         self.applied.append(Applied(index, now, command, outcome, request_id))
@@ -145,6 +156,8 @@ class Account:
         if outcome.refusal is not None:
             return
         self._note(command, outcome, jobs, now)
+        for watch in self._watches:
+            self.problems += watch.after(command, outcome)
 
     def _note(  # noqa: C901, PLR0912 - one branch per kind of command
         self, command: AnyCommand, outcome: Outcome, jobs: dict[str, Job], now: float
@@ -173,7 +186,7 @@ class Account:
                 self.claimed_index[key] = self.index
         elif isinstance(command, RequestKill) and command.run_id in state.open_runs:
             self.kills.setdefault(command.run_id, now)
-        if isinstance(command, LeaderCommand | TriggerRun | ClaimRuns | FinishRuns):
+        if self.state.open_runs:
             for run in state.open_runs.values():
                 if self.seen.get(run.id) is not run:
                     self.seen[run.id] = run
@@ -234,7 +247,7 @@ class Account:
                     row=row,
                     at=command.at,
                     job=job,
-                    paused=bool(job and job.spec.paused) or self._just_paused(row.job_id, now),
+                    paused=self._is_paused(row, job, now),
                     cluster_paused=self.state.paused or self._just_paused("", now),
                     others=(
                         *(run for run in others if run.id != row.id),
@@ -245,6 +258,11 @@ class Account:
                     time=now,
                 )
             )
+
+    def _is_paused(self, row: Run, before: Job | None, now: float) -> bool:
+        after = self.state.jobs.get(row.job_id)
+        paused = any(job is not None and job.spec.paused for job in (before, after))
+        return paused or self._just_paused(row.job_id, now)
 
     def _just_paused(self, job_id: str, now: float) -> bool:
         """Whether a pause has ended so shortly ago that this may have been decided during it."""

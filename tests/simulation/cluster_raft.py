@@ -34,13 +34,17 @@ class Proposal:
 class Member:
     """One life of one node's consensus: also the port `Replica`."""
 
-    def __init__(self, *, name: str, disk: Disk, life, network, rng, habits) -> None:
+    def __init__(
+        self, *, name: str, disk: Disk, life, network, rng, habits, before_snapshot
+    ) -> None:
         self.name = name
         self.disk = disk
         self.life = life
         self._network = network
         self._rng = rng
         self._habits = habits
+        self._before_snapshot = before_snapshot
+        self._is_compacting = False
         self._applier = Applier()
         self._role = "follower"
         self._leader: str | None = None
@@ -91,6 +95,9 @@ class Member:
 
     def subscribe(self, listener: AppliedListener) -> Callable[[], None]:
         return self._applier.subscribe(listener)
+
+    def on_restored(self, listener: Callable[[], None]) -> Callable[[], None]:
+        return self._applier.on_restored(listener)
 
     def on_status_change(self, listener: Callable[[ReplicaStatus], None]) -> Callable[[], None]:
         self._status_listeners.append(listener)
@@ -342,14 +349,19 @@ class Member:
             else:
                 self._applier.advance(index)
             self._network.applied(self, index)
-        if self._applier.applied_index - disk.base > self._habits.snapshot_entries:
-            self._compact()
+        is_due = self._applier.applied_index - disk.base > self._habits.snapshot_entries
+        if is_due and not self._is_compacting and self._applier.applied_index <= disk.synced:
+            self._is_compacting = True
+            image = tuple(self._applier.capture()())
+            self.life.spawn(self._compact(self._applier.applied_index, image))
 
-    def _compact(self) -> None:
-        disk, index = self.disk, self._applier.applied_index
-        if index > disk.synced:
-            return
-        image = tuple(self._applier.capture()())
+    async def _compact(self, index: int, image: tuple[bytes, ...]) -> None:
+        """Cut the log, once the rows of what is cut are on disk."""
+        await self._before_snapshot()
+        self._is_compacting = False
+        disk = self.disk
+        if index <= disk.base:
+            return  # a snapshot of the leader's came between
         members = [e.data for e in disk.log[: index - disk.base] if e.kind == "members"]
         term = disk.term_at(index)
         del disk.log[: index - disk.base]
@@ -439,10 +451,11 @@ class Member:
         self._rounds[sender] = max(self._rounds.get(sender, 0), round_)
         self._answer_reads()
         if success:
+            is_news = index > self._match.get(sender, -1)  # else a repeated message breeds others
             self._match[sender] = max(self._match.get(sender, 0), index)
             self._next[sender] = max(self._next.get(sender, 1), index + 1)
             self._advance()
-            if self._next[sender] <= self.disk.last:
+            if is_news and self._next[sender] <= self.disk.last:
                 self._replicate(sender)
         elif index + 1 < self._next.get(sender, self.disk.last + 1):
             self._next[sender] = max(index + 1, self._match.get(sender, 0) + 1, 1)

@@ -5,7 +5,8 @@ import random
 from datetime import UTC, datetime, timedelta
 from itertools import product
 
-from cluster_workload import OVERLAPS, Call, People, put
+from cluster_jobs import OVERLAPS
+from cluster_workload import Call, People, put
 from cluster_world import SimulatedNode, World
 from datadriven import Command
 

@@ -1,11 +1,13 @@
 """Runs and processes in words, short enough to read in a failure."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from cluster_machine import Witness
-from cluster_world import EPOCH
 
 from croncord.model import Run
+
+EPOCH = datetime(2026, 11, 24, 11, 59, 30, tzinfo=UTC)
+"""True time at the beginning of a simulation."""
 
 
 def told(value: object) -> str:

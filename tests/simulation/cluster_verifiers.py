@@ -11,14 +11,22 @@ from itertools import pairwise
 
 from cluster_account import Timing, Verdict
 from cluster_machine import Witness
-from cluster_telling import seconds, told
-from cluster_world import EPOCH, Violation
+from cluster_rules import RULES, was_lost
+from cluster_telling import EPOCH, seconds, told
+from cluster_watch import is_tick, tick_identity
+from cluster_world import Violation
 from cluster_world import later_than as _later_than
 
 from croncord.lifecycle import Reason, RunState, Trigger
-from croncord.model import Run, run_id
+from croncord.model import Run
 from croncord.policy import matches
-from croncord.raft.commands import DeleteJob, PauseCluster, PauseJob, encode_command
+from croncord.raft.commands import (
+    DeleteJob,
+    PauseCluster,
+    PauseJob,
+    SetLabelLimits,
+    encode_command,
+)
 from croncord.schedule import compile_all
 
 LATE_AFTER_SECONDS = 30.0
@@ -26,7 +34,18 @@ QUIET_SECONDS = 15.0
 """What was due so shortly before the end need not be settled."""
 PROMPT_SECONDS = 3.0
 _NEVER_RAN = frozenset({RunState.SKIPPED, RunState.MISSED})
-_DUE_TO_OTHERS = frozenset({Reason.OVERLAP, Reason.QUEUE_FULL, Reason.REPLACED})
+_BY_RULE = frozenset(
+    {
+        Reason.OVERLAP,
+        Reason.QUEUE_FULL,
+        Reason.REPLACED,
+        Reason.CALENDAR,
+        Reason.LOCK_HELD,
+        Reason.PAUSED,
+        Reason.DELETED,
+    }
+)
+_ASKED_FOR = frozenset({Trigger.MANUAL, Trigger.BACKFILL})
 
 
 def verify(story) -> list[Violation]:
@@ -51,6 +70,7 @@ def verify(story) -> list[Violation]:
         all_copies_agree,
         scheduling_is_back,
         nothing_is_forgotten,
+        *RULES,
     ):
         found += [Violation(kind, text) for kind, text in check(story)]
     return found
@@ -86,7 +106,7 @@ def scheduled_rows(story) -> dict[tuple[str, datetime], list[Run]]:
     """Rows of ticks, by job and nominal time."""
     rows: dict[tuple[str, datetime], list[Run]] = defaultdict(list)
     for run in story.world.account.seen.values():
-        if run.trigger is not Trigger.MANUAL:
+        if is_tick(run):
             rows[run.job_id, run.nominal_time].append(run)
     return rows
 
@@ -112,7 +132,7 @@ def every_tick_has_one_row(story) -> Found:
         if len(runs) not in {run.shard_count for run in runs}:
             yield "unexplained", f"{job_id} at {tick}: {len(runs)} rows, not one for each node"
         for run in runs:
-            if run.id != run_id(job_id, tick, target=run.target):
+            if not tick_identity(job_id, run):
                 yield "identity", f"{run.id} is not the name of its tick"
 
 
@@ -213,7 +233,7 @@ def reasons_are_true(story) -> Found:
                 yield "late", f"decided {late:.1f} s late as if in time: {told(run)}"
 
 
-def _what_is_wrong(story, verdict: Verdict) -> str:  # noqa: C901, PLR0911 - one case per reason
+def _what_is_wrong(story, verdict: Verdict) -> str:  # noqa: C901, PLR0911, PLR0912 - one case per reason
     row, command = verdict.row, verdict.command
     job = verdict.job
     spec = story.world.account.definition_of(row)
@@ -238,20 +258,39 @@ def _what_is_wrong(story, verdict: Verdict) -> str:  # noqa: C901, PLR0911 - one
             return "the job was there"
         case Reason.LATE | Reason.NO_QUORUM if late <= LATE_AFTER_SECONDS:
             return "it was not late"
-        case Reason.LATE | Reason.NO_QUORUM if spec.misfire.policy == "run_all" and in_window:
+        case Reason.LATE | Reason.NO_QUORUM if _catches_all(spec.misfire) and in_window:
             return "it was to be caught up"
         case Reason.NODE_DOWN if row.target in verdict.up and not _excludes_nodes(story):
             return f"{row.target} was up"
         case Reason.NO_TARGET if _matching(story, spec, row.target):
             return "nodes match"
-        case Reason.NO_CAPACITY if not story.plan.max_runs:
+        case Reason.NO_CAPACITY if not _is_limited(story):
             return "there is no limit"
+        case Reason.CALENDAR if not spec.calendars:
+            return "it has no calendar"
+        case Reason.LOCK_HELD if not spec.locks:
+            return "it needs no lock"
+        case Reason.DEPENDENCY_FAILED if not row.upstream:
+            return "it follows from nothing"
     return ""
+
+
+def _catches_all(misfire) -> bool:
+    return misfire.policy == "run_all" and misfire.max_runs is None
+
+
+def _is_limited(story) -> bool:
+    """Whether runs may have to wait for room on a node."""
+    limited = (each.command for each in story.world.account.applied)
+    return bool(story.plan.max_runs) or any(
+        isinstance(command, SetLabelLimits) and command.limits for command in limited
+    )
 
 
 def _excludes_nodes(story) -> bool:
     """Whether nodes may be passed over although they are up."""
-    return bool({"drain", "clock", "jump", "chaos", "member"} & story.plan.faults)
+    faults = {"drain", "clock", "jump", "chaos", "member"}
+    return bool(faults & story.plan.faults)
 
 
 def _matching(story, spec, target: str) -> list[str]:
@@ -284,8 +323,8 @@ def nothing_starts_too_early_or_beyond_its_window(story) -> Found:
             lead = seconds(run.due_at) - witness.began
             yield "early", f"began {lead:.2f} s before it was due: {told(witness)} {told(run)}"
         spec = account.definition_of(run)
-        is_first = run.attempt == 1 and run.trigger is not Trigger.MANUAL
-        if is_first and spec.overlap in ("skip", "allow"):
+        is_prompt = is_tick(run) and run.attempt == 1 and not spec.locks
+        if is_prompt and spec.overlap in ("skip", "allow"):
             late = witness.began - seconds(max(run.due_at, run.assigned_at or run.due_at))
             waited = seconds(run.assigned_at or run.due_at) - seconds(run.due_at)
             window = max(spec.misfire.window_seconds, LATE_AFTER_SECONDS) + 10
@@ -320,12 +359,15 @@ def _shares_lane(account, spec, earlier: Witness, run: Run) -> bool:
     if other is None or other.id == run.id:
         return False
     other_spec = account.definition_of(other)
-    if other_spec.overlap == "allow" or spec.target.every_node != other_spec.target.every_node:
+    kinds = {(s.target.every_node, s.target.on_join) for s in (spec, other_spec)}
+    if other_spec.overlap == "allow" or len(kinds) > 1:
         return False  # an edit in between changed what may overlap
-    if spec.target.every_node and other.target != run.target:
+    per_node = spec.target.every_node or spec.target.on_join
+    if per_node and other.target != run.target:
         return False
-    was_lost = any(row.state is RunState.LOST for row in account.rows.get(other.id, ()))
-    return not (was_lost or any(a.state is RunState.LOST for a in other.attempts))
+    if Trigger.BACKFILL in (run.trigger, other.trigger):
+        return False  # a backfill has a limit of its own
+    return not was_lost(account, other)
 
 
 def what_is_stopped_stays_stopped(story) -> Found:
@@ -333,14 +375,14 @@ def what_is_stopped_stays_stopped(story) -> Found:
     for witness in story.world.witnesses:
         claimed = account.claimed_index.get(witness.key)
         run = account.seen.get(witness.key.run_id)
-        if claimed is None or run is None or witness.key.attempt != 1:
+        if claimed is None or run is None:
             continue
         for job_id in (witness.job_id, ""):
             said = "resumed"
             for at, what in account.stopped.get(job_id, ()):
                 if at <= claimed:
                     said = what
-            ghost = said == "deleted" or (said == "paused" and run.trigger is not Trigger.MANUAL)
+            ghost = said == "deleted" or (said == "paused" and run.trigger not in _ASKED_FOR)
             if ghost:
                 yield "ghost", f"claimed after its job was {said}: {told(witness)}"
 
@@ -388,7 +430,7 @@ def what_was_acknowledged_is_there(story) -> Found:
             yield "lost-ack", f"said to have failed, and it took effect: {call}"
 
 
-def all_copies_agree(story) -> Found:  # noqa: C901 - nodes, then their states, then their ledgers
+def all_copies_agree(story) -> Found:
     account = story.world.account
     settled = story.ends_at - 5
     rows: dict[str, Run] = {}
@@ -408,10 +450,8 @@ def all_copies_agree(story) -> Found:  # noqa: C901 - nodes, then their states, 
             member.state.check()
         except AssertionError as error:
             yield "inconsistent", f"{node.name}: {error}"
-        if node.has_gaps:
-            continue
         for row in rows.values():
-            mine = node.ledger.get(row.id)
+            mine = node.rows.get(row.id)
             if mine is None or (mine != row and account.rows[row.id][-1] != mine):
                 yield "diverged", f"the ledger of {node.name} has {told(mine)}, not {told(row)}"
 
@@ -439,15 +479,20 @@ def _not_met(story, run: Run, witnesses: list[Witness]) -> str:
     account = story.world.account
     spec = account.definition_of(run)
     if run.state is RunState.SKIPPED:
-        fine = run.reason in _DUE_TO_OTHERS | {Reason.PAUSED, Reason.DELETED}
-        return "" if fine else "skipped"
+        return "" if run.reason in _BY_RULE else "skipped"
     if run.state is RunState.MISSED:
-        full = run.reason is Reason.NO_CAPACITY and story.plan.max_runs
+        full = run.reason is Reason.NO_CAPACITY and _is_limited(story)
         return "" if run.reason is Reason.NO_TARGET or full else "missed"
     if run.state is RunState.LOST:
         return "lost"
-    waits = spec.overlap in ("queue_one", "queue_all", "replace") or story.plan.max_runs
-    if waits or run.reason in (Reason.NO_TARGET, Reason.START_FAILED) or run.kill is not None:
+    queues = spec.overlap in ("queue_one", "queue_all", "replace")
+    if (
+        queues
+        or spec.locks
+        or _is_limited(story)
+        or run.reason in (Reason.NO_TARGET, Reason.START_FAILED)
+        or run.kill is not None
+    ):
         return ""
     if not witnesses:
         return "no process"
@@ -472,11 +517,24 @@ def nothing_is_forgotten(story) -> Found:
                 yield "no-recovery", f"open, and no process: {told(run)}"
         elif run.node in state.nodes and seconds(run.assigned_at) < old:
             yield "no-recovery", f"assigned and never claimed: {told(run)}"
-        elif run.is_queued and run.reason is None and not story.plan.max_runs:
-            others = [
-                other
-                for other in state.runs_of_job(run.job_id)
-                if other.id != run.id and (not spec.target.every_node or other.target == run.target)
-            ]
-            if not others and _matching(story, spec, run.target):
+        elif run.is_queued and not _is_limited(story) and not _waits_for(story, run, spec):  # noqa: SIM102
+            if _matching(story, spec, run.target):
                 yield "no-recovery", f"waits for nothing: {told(run)}"
+
+
+def _waits_for(story, run: Run, spec) -> list[Run]:
+    """Return the runs that a waiting one may rightly wait for."""
+    state, account = story.world.account.state, story.world.account
+    per_node = spec.target.every_node or spec.target.on_join
+    locks = {lock.partition(":")[0] for lock in spec.locks}
+    found = []
+    for other in state.open_runs.values():
+        if other.id == run.id:
+            continue
+        theirs = {lock.partition(":")[0] for lock in account.definition_of(other).locks}
+        fills = Trigger.BACKFILL in (run.trigger, other.trigger)
+        shares_lane = not fills and (not per_node or other.target == run.target)
+        same_fill = bool(run.backfill) and other.backfill == run.backfill
+        if locks & theirs or (other.job_id == run.job_id and (shares_lane or same_fill)):
+            found.append(other)
+    return found

@@ -8,9 +8,10 @@ import asyncio
 import contextvars
 import random
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
 from cluster_account import Account
+from cluster_ledger import SimulatedLedger
 from cluster_loop import Life, LifeState
 from cluster_machine import (
     Machine,
@@ -22,9 +23,11 @@ from cluster_machine import (
     later_than,
 )
 from cluster_raft import Disk, Member
+from cluster_telling import EPOCH
 
-from croncord.errors import NoLeader, OutcomeUnknown, Unreachable
+from croncord.errors import NoLeader, NotFound, OutcomeUnknown, Unreachable
 from croncord.lifecycle import RunState
+from croncord.logs.ledger_fill import LedgerFiller
 from croncord.model import Node, Run
 from croncord.node.agent import Agent
 from croncord.node.dispatcher import Dispatcher
@@ -34,7 +37,7 @@ from croncord.node.sightings import SightingBook
 from croncord.ports import Vitals
 from croncord.raft.commands import InitCluster, PutNode
 
-EPOCH = datetime(2026, 11, 24, 11, 59, 30, tzinfo=UTC)
+ANSWER_SECONDS = 5.0
 
 
 class Violation(AssertionError):
@@ -104,7 +107,6 @@ class Network:
         if self._world.is_over:
             return
         self._world.account.compare(member.name, index, member.state)
-        self._world.nodes[member.name].has_gaps = True
 
 
 class SimulatedPeers:
@@ -115,7 +117,17 @@ class SimulatedPeers:
         self._name = name
 
     async def send_vitals(self, leader_http: str, vitals: Vitals):
-        world, to = self._world, leader_http.removeprefix("http://")
+        return await self._ask(leader_http, lambda node: node.receive_vitals(vitals))
+
+    async def ledger_days(self, node_http: str) -> dict[str, tuple[int, int]]:
+        return await self._ask(node_http, lambda node: node.ledger.day_counts())
+
+    async def ledger_rows(self, node_http: str, first: str, last: str) -> tuple[Run, ...]:
+        return await self._ask(node_http, lambda node: tuple(node.ledger.rows(first, last)))
+
+    async def _ask(self, address: str, deed):
+        """Have another node do something, and take the answer back over the network."""
+        world, to = self._world, address.removeprefix("http://")
         node = world.nodes.get(to)
         await asyncio.sleep(world.network.delay())
         reachable = world.network.passes(self._name, to) and world.network.passes(to, self._name)
@@ -125,16 +137,20 @@ class SimulatedPeers:
 
         def serve() -> None:
             try:
-                table = node.receive_vitals(vitals)
-            except NoLeader as error:
+                value = deed(node)
+            except (NoLeader, NotFound) as error:
                 answer.done() or answer.set_exception(error)
             else:
-                answer.done() or answer.set_result(table)
+                answer.done() or answer.set_result(value)
 
         node.life.call_later(0, serve)
-        table = await answer
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                value = await answer
+        except TimeoutError:
+            raise Unreachable(f"{to} does not answer in time") from None
         await asyncio.sleep(world.network.delay())
-        return table
+        return value
 
 
 class SimulatedNode:
@@ -150,9 +166,8 @@ class SimulatedNode:
         self.clock = SkewedClock(self.machine)
         self.offset_ms = 0
         self.life: Life | None = None
-        self.ledger: dict[str, Run] = {}
-        self.has_gaps = False
-        """Took over a snapshot: rows in between never passed by here."""
+        self.rows: dict[str, Run] = {}
+        """What the ledger has on disk."""
         self._lives = 0
 
     @property
@@ -165,6 +180,7 @@ class SimulatedNode:
         world = self.world
         self.life = life = Life(f"{self.name}/{self._lives}")
         rng = random.Random(f"{world.seed}/{life.name}")
+        self.ledger = SimulatedLedger(self.rows, life, rng)
         self.member = Member(
             name=self.name,
             disk=self.disk,
@@ -172,6 +188,7 @@ class SimulatedNode:
             network=world.network,
             rng=rng,
             habits=world.habits,
+            before_snapshot=self.ledger.flush,
         )
         self.book = SightingBook(self.clock)
         self.dispatcher = Dispatcher(
@@ -191,21 +208,30 @@ class SimulatedNode:
             journal=self.journal,
             offset=lambda: self.book.offsets_ms().get(self.name, 0),
         )
+        peers = SimulatedPeers(world, self.name)
         reporter = Reporter(
             name=self.name,
             replica=self.member,
             clock=self.clock,
             book=self.book,
-            peers=SimulatedPeers(world, self.name),
+            peers=peers,
             measure=self._measure,
         )
-        self._spawn(life, "daemon", self._serve(reporter))
+        filler = LedgerFiller(
+            self.ledger,
+            peers,
+            clock=self.clock,
+            addresses=self._other_addresses,
+            on_filled=lambda: None,
+        )
+        self._spawn(life, "daemon", self._serve(reporter, filler))
 
-    async def _serve(self, reporter: Reporter) -> None:
-        member = self.member
-        member.subscribe(lambda _index, _command, outcome: self._file(outcome.rows))
+    async def _serve(self, reporter: Reporter, filler: LedgerFiller) -> None:
+        member, ledger = self.member, self.ledger
+        member.subscribe(lambda _index, _command, outcome: ledger.put(outcome.rows))
+        member.on_restored(self._took_over)
         await member.start()
-        self._file([row for rows in member.state.recent.values() for row in rows])
+        self._spawn(self.life, "ledger-fill", filler.run())
         self._spawn(self.life, "agent", self.agent.run())
         self._spawn(self.life, "dispatcher", self.dispatcher.run())
         self._spawn(self.life, "reporter", reporter.run())
@@ -223,6 +249,15 @@ class SimulatedNode:
                 await self.clock.sleep(0.5)
             else:
                 return
+
+    def _took_over(self) -> None:
+        recent = self.member.state.recent.values()
+        self.ledger.put([row for rows in recent for row in rows])
+        self.ledger.lacks_rows.set()
+
+    def _other_addresses(self) -> dict[str, str]:
+        nodes = self.member.state.nodes.values()
+        return {node.name: node.http for node in nodes if node.name != self.name}
 
     def _node(self) -> Node:
         now = self.clock.now()
@@ -244,10 +279,6 @@ class SimulatedNode:
                 self.world.broken.append((task.get_name(), task.exception()))
 
         task.add_done_callback(ended)
-
-    def _file(self, rows) -> None:
-        if not self.world.is_over:
-            self.ledger.update({row.id: row for row in rows})
 
     def _measure(self, running_runs: int, applied_index: int) -> Vitals:
         return Vitals(
