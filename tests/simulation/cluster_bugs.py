@@ -64,7 +64,7 @@ def planted(name: str) -> Iterator[Bug]:
             setattr(owner, attribute, original)
 
 
-def _handle(patch: Patch, kind: type, handler) -> None:
+def handle(patch: Patch, kind: type, handler) -> None:
     """Apply one kind of command in another way."""
     original = applier.apply
 
@@ -117,7 +117,7 @@ def claim_accepted_after_reassign(patch: Patch) -> None:
                 )
         return runs_apply.claim_runs(state, command)
 
-    _handle(patch, ClaimRuns, generous)
+    handle(patch, ClaimRuns, generous)
 
 
 @bug("identity", "double", "unexplained", "inconsistent")
@@ -172,7 +172,7 @@ def wall_clock_in_apply(patch: Patch) -> None:
         )
         return runs_apply.finish_runs(state, msgspec.structs.replace(command, results=results))
 
-    _handle(patch, FinishRuns, stamped)
+    handle(patch, FinishRuns, stamped)
 
 
 @bug("diverged", "broken")
@@ -209,7 +209,7 @@ def reassign_of_a_claimed_run(patch: Patch) -> None:
         return runs_apply.assign_runs(state, command)
 
     patch(waiting.Waiting, "_rescue", eager)
-    _handle(patch, AssignRuns, lenient)
+    handle(patch, AssignRuns, lenient)
 
 
 @bug("no-recovery", "ledger-lie")
@@ -270,7 +270,7 @@ def late_result_overwrites_a_retry(patch: Patch) -> None:
         changed = msgspec.structs.replace(command, results=tuple(results))
         return runs_apply.finish_runs(state, changed)
 
-    _handle(patch, FinishRuns, sloppy)
+    handle(patch, FinishRuns, sloppy)
 
 
 @bug("identity")
@@ -317,7 +317,7 @@ def lost_stays_lost(patch: Patch) -> None:
         kept = tuple(r for r in command.results if r.run_id not in state.lost)
         return runs_apply.finish_runs(state, msgspec.structs.replace(command, results=kept))
 
-    _handle(patch, FinishRuns, deaf)
+    handle(patch, FinishRuns, deaf)
 
 
 @bug("overlap")
@@ -378,7 +378,7 @@ def skipped_ticks_leave_no_row(patch: Patch) -> None:
         outcome = apply.apply(state, msgspec.structs.replace(command, jobs=jobs))
         return msgspec.structs.replace(outcome, rows=())
 
-    _handle(patch, DecideTicks, silent)
+    handle(patch, DecideTicks, silent)
 
 
 @bug("ghost")

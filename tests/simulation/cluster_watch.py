@@ -285,6 +285,7 @@ class Targets(Watch):
         super().__init__(account)
         self._nodes: frozenset[str] = frozenset()
         self._open: frozenset[str] = frozenset()
+        self._keys: set[tuple[str, str]] = set()
 
     def before(self, command) -> None:
         if isinstance(command, PutNode | TriggerRun):
@@ -311,6 +312,10 @@ class Targets(Watch):
         mine = [run for run in rows if run.job_id == command.job_id and run.trigger == "manual"]
         if not mine:
             return  # asked for before
+        key = (command.job_id, command.idempotency_key)
+        if key in self._keys:
+            yield "double", f"asked for with one key: {[told(run) for run in mine]}"
+        self._keys.add(key)
         job = self.state.jobs[command.job_id]
         names = [command.node]
         if job.spec.target.every_node and not command.node:

@@ -1,5 +1,6 @@
 """A checker that finds no bug checks nothing: each planted bug has to be found."""
 
+import cluster_bugs_between  # noqa: F401 - its bugs join the list
 import pytest
 from cluster_bugs import BUGS, planted
 from cluster_story import hunt_of, run_story
