@@ -1,29 +1,30 @@
-"""The outputs that this node holds: written by its own runs, or copied from other nodes."""
+"""The outputs that this node holds: written by its own runs, or copied from other nodes.
+
+This is the writing half: begin, append, seal, delete. The reading half is in `croncord.logs.held`.
+"""
 
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 from croncord.errors import Conflict, NotFound, StoreError
-from croncord.frames import decode_frames
-from croncord.logs.blocks import DAMAGED_HINT, DamagedError
-from croncord.logs.chunks import Position, from_frame
-from croncord.logs.disk import Batch, Disk, unpack_inline
+from croncord.logs.blocks import DamagedError
+from croncord.logs.chunks import Position
+from croncord.logs.disk import Batch, Disk
+from croncord.logs.held import HeldLogs
 from croncord.logs.keys import LogRow, day_of, day_start, pack, unpack
 from croncord.logs.live import LiveLog
 from croncord.logs.live_logs import TAIL_AGE_SECONDS, LiveLogs
-from croncord.logs.recovery import recover
+from croncord.logs.recovery import recover, try_to_recover
 from croncord.logs.start_check import check_before_open, mark_closed, mark_open
+from croncord.logs.stored import replay
 from croncord.logs.tally import Tally
 from croncord.logs.writer import RETRY_SECONDS, GroupWriter
 from croncord.model import LogInfo
-from croncord.ports import LogKey, LogStatus
+from croncord.ports import LogKey
 
-READ_BYTES: Final = 256 * 1024
-"""A reader gets about so much at a time, and that much is in memory for it."""
 ROOM_BYTES: Final = 32 * 1024 * 1024
 """So much may wait for the disk. Beyond it feeders wait, or drop when the disk refuses."""
 SEAL_PATIENCE_SECONDS: Final = 10.0
@@ -32,28 +33,22 @@ SEAL_PATIENCE_SECONDS: Final = 10.0
 DELETED_AT_ONCE: Final = 200
 """So many outputs are deleted in one commit, which takes about a millisecond."""
 
-_READ_THREADS = 4
 _ROOM_POLL_SECONDS = 0.05
 _log = logging.getLogger(__name__)
-_Result = TypeVar("_Result")
 
 
-class LocalLogs:
+class LocalLogs(HeldLogs):
     """Outputs on this node's disk, the newest bytes in memory. Called on the event loop."""
 
     def __init__(
         self, disk: Disk, *, is_recovered: bool, room_bytes: int, retry_seconds: float
     ) -> None:
-        self._disk = disk
+        super().__init__(disk, LiveLogs(disk.next_sequence(), asyncio.get_running_loop().time))
         self._room_bytes = room_bytes
-        self._live = LiveLogs(disk.next_sequence(), asyncio.get_running_loop().time)
         self._is_recovered = is_recovered
         self._floor = disk.floor()
-        self._damaged: set[bytes] = set()
-        self._damage_listeners: list[Callable[[LogKey], None]] = []
         self.closing = False
         self._beginning = asyncio.Lock()
-        self._readers = ThreadPoolExecutor(_READ_THREADS, thread_name_prefix="logs-read")
         self._writer = GroupWriter(
             "logs-write",
             collect=self._live.collect,
@@ -86,7 +81,7 @@ class LocalLogs:
             check_before_open(root)
             disk = Disk(root)
             try:
-                return disk, _try_to_recover(disk)
+                return disk, try_to_recover(disk)
             except BaseException:
                 disk.close()
                 raise
@@ -159,18 +154,18 @@ class LocalLogs:
                     is_new = True
                     live = LiveLog(raw_key, self._live.new_row(started_ms), Position(), Tally())
                 self._live.add(live, is_new=is_new)
-                self._damaged.discard(raw_key)  # what is there was read through just now
+                self._damage.mended(raw_key)  # what is there was read through just now
             live.resting, live.behind = False, behind
         self._writer.kick()
         return live.taken
 
     async def _continued(self, raw_key: bytes, row: LogRow) -> LiveLog | None:
         try:
-            held, tally = await self.in_thread(lambda: _replay(self._disk, raw_key))
+            held, tally = await self.in_thread(lambda: replay(self._disk, raw_key))
         except DamagedError:
             _log.exception("the output %s is damaged and begins anew", unpack(raw_key))
             self._live.delete(raw_key)
-            self._damaged.discard(raw_key)
+            self._damage.mended(raw_key)
             return None
         return LiveLog(raw_key, row, held, tally)
 
@@ -252,7 +247,7 @@ class LocalLogs:
         for key in keys:
             raw_key = pack(key)
             self._live.delete(raw_key, with_day=with_day)
-            self._damaged.discard(raw_key)
+            self._damage.mended(raw_key)
         await self._writer.flush_relief()
 
     async def drop_day(self, name: str) -> int:
@@ -278,40 +273,6 @@ class LocalLogs:
         """Whether there was no room for it on this node."""
         return pack(key) < self._floor
 
-    # Damage
-
-    def on_damage(self, listener: Callable[[LogKey], None]) -> None:
-        """Call the listener whenever an output turns out to be damaged on this node's disk."""
-        self._damage_listeners.append(listener)
-
-    def note_damage(self, key: LogKey) -> None:
-        """Stop counting an output as held, because it was found damaged, until it is mended."""
-        raw_key = pack(key)
-        if raw_key in self._damaged:
-            return
-        self._damaged.add(raw_key)
-        _log.error("the output %s is damaged on this node's disk", key)
-        for listener in self._damage_listeners:
-            listener(key)
-
-    def is_damaged(self, key: LogKey) -> bool:
-        """Whether it was found damaged and is not mended yet."""
-        return pack(key) in self._damaged
-
-    @property
-    def damaged(self) -> list[LogKey]:
-        """Outputs that were found damaged and are not mended yet."""
-        return [unpack(raw_key) for raw_key in self._damaged]
-
-    async def check(self, key: LogKey) -> None:
-        """Read a sealed output through; what is damaged is noted."""
-        raw_key = pack(key)
-        row = self._row(raw_key)
-        if row is None or not row.sealed or row.inline or self._live.get(raw_key) is not None:
-            return
-        if await self.in_thread(lambda: self._disk.first_damage(raw_key, row.size)) < row.size:
-            self.note_damage(key)
-
     async def cut_back(self, key: LogKey) -> None:
         """Keep of a damaged output what stands before the damage, to be continued from there."""
         raw_key = pack(key)
@@ -322,145 +283,4 @@ class LocalLogs:
             _log.info("output %s is sound up to %d of %d bytes", key, sound, row.size)
             self._live.cut_back(raw_key, row, sound)
             await self.flush()
-        self._damaged.discard(raw_key)
-
-    async def sound_from(self, key: LogKey, offset: int) -> int | None:
-        """Return where the next sound block of a damaged output begins, None when there is none."""
-        return await self.in_thread(lambda: self._disk.sound_from(pack(key), offset))
-
-    @property
-    def disk(self) -> Disk:
-        """What is on disk, for those who look after it."""
-        return self._disk
-
-    def live(self, key: LogKey) -> LiveLog | None:
-        """Return an output that is being written here."""
-        return self._live.get(pack(key))
-
-    def row(self, key: LogKey) -> LogRow | None:
-        """Return what is on disk about an output."""
-        return self._row(pack(key))
-
-    def _row(self, raw_key: bytes) -> LogRow | None:
-        if self._live.is_deleted(raw_key):
-            return None
-        try:
-            return self._disk.row(raw_key)
-        except DamagedError:
-            self.note_damage(unpack(raw_key))
-            return None
-
-    def unsealed(self) -> list[LogKey]:
-        """Return the outputs that were begun on this node and not sealed, oldest first."""
-        return [unpack(raw_key) for raw_key in self._disk.unsealed()]
-
-    def status(self, key: LogKey) -> LogStatus | None:
-        """Return what is held of an output, None when nothing or when it is damaged."""
-        raw_key = pack(key)
-        if raw_key in self._damaged:
-            return None
-        live = self._live.get(raw_key)
-        if live is not None:
-            return LogStatus(size=live.end, complete=False, info=live.tally.growing())
-        row = self._row(raw_key)
-        if row is None:
-            return None
-        if row.sealed:
-            return LogStatus(size=row.size, complete=True, info=row.info)
-        try:
-            held = self._disk.blocks_end(raw_key)
-        except DamagedError:
-            self.note_damage(key)
-            return None
-        info = LogInfo(bytes=held.bytes, lines=held.lines)
-        return LogStatus(size=held.offset, complete=False, info=info)
-
-    def final_info(self, key: LogKey) -> LogInfo:
-        """Return what `seal` would say if nothing more came."""
-        live = self._live.get(pack(key))
-        if live is not None:
-            return live.tally.final()
-        row = self.row(key)
-        return LogInfo() if row is None else row.info
-
-    async def piece(self, key: LogKey, offset: int) -> bytes:
-        """Return whole frames from an offset on, about `READ_BYTES`, nothing at the end.
-
-        Raises Invalid when no frame begins there, StoreError when what is stored is damaged.
-        """
-        raw_key = pack(key)
-        live = self._live.get(raw_key)
-        if live is not None and offset >= live.blocks_end.offset:
-            return live.read(offset, READ_BYTES)
-        try:
-            row = self._row(raw_key)
-            if row is not None and row.inline:
-                data = unpack_inline(row)
-                return from_frame(data, offset) if offset < len(data) else b""
-            data = await self.in_thread(lambda: _read_blocks(self._disk, raw_key, offset))
-            if not data and await self._should_be_there(raw_key, offset):
-                message = f"the output of run {key.run_id} is damaged: a hole at {offset}"
-                raise DamagedError(message, hint=DAMAGED_HINT)  # noqa: TRY301 - noted below as any
-        except DamagedError:
-            self.note_damage(key)
-            raise
-        return data
-
-    async def _should_be_there(self, raw_key: bytes, offset: int) -> bool:
-        """Whether blocks that were not found ought to be on disk, looked up after the reading."""
-        live = self._live.get(raw_key)
-        if live is not None:
-            return offset < live.blocks_end.offset
-        row = self._row(raw_key)
-        if row is None:
-            return False
-        if row.sealed:
-            return not row.inline and offset < row.size
-        return offset < self._disk.blocks_end(raw_key).offset
-
-    async def blocks_with_lines(self, key: LogKey, lines: int) -> int:
-        """Return the offset of the last block from which so many lines follow in blocks, or 0."""
-        raw_key = pack(key)
-        try:
-            return await self.in_thread(lambda: self._disk.block_with_lines(raw_key, lines))
-        except DamagedError:
-            self.note_damage(key)
-            raise
-
-    async def in_thread(self, work: Callable[[], _Result]) -> _Result:
-        """Run something that reads the disk, off the loop."""
-        return await asyncio.get_running_loop().run_in_executor(self._readers, work)
-
-
-def _try_to_recover(disk: Disk) -> bool:
-    try:
-        recover(disk)
-    except DamagedError:
-        raise
-    except StoreError as error:
-        _log.error("the last output before this start cannot be recovered yet: %s", error)
-        return False
-    return True
-
-
-def _read_blocks(disk: Disk, raw_key: bytes, offset: int) -> bytes:
-    start, data = disk.read(raw_key, offset, READ_BYTES)
-    skip = offset - start
-    if skip >= len(data):
-        return b""
-    return from_frame(data, skip) if skip else data
-
-
-def _replay(disk: Disk, raw_key: bytes) -> tuple[Position, Tally]:
-    """Count an output's blocks again: a running digest cannot be stored."""
-    end = disk.blocks_end(raw_key)
-    tally = Tally()
-    offset = 0
-    while offset < end.offset:
-        data = _read_blocks(disk, raw_key, offset)
-        frames, consumed = decode_frames(data)
-        if not consumed:
-            raise DamagedError(f"bytes {offset} to {end.offset} of {unpack(raw_key)} are gone")
-        tally.add(frames)
-        offset += consumed
-    return end, tally
+        self._damage.mended(raw_key)

@@ -7,7 +7,8 @@ from typing import Final, Literal
 
 from croncord.errors import NotFound, Unreachable
 from croncord.frames import STDERR, STDOUT, SYSTEM, Frame, decode_frames, gap_bytes
-from croncord.logs.local import READ_BYTES, LocalLogs
+from croncord.logs.local import LocalLogs
+from croncord.logs.stored import READ_BYTES
 from croncord.logs.tally import output_bytes
 from croncord.ports import LogChunk, LogKey
 

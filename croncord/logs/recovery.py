@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 
+from croncord.errors import StoreError
 from croncord.frames import decode_frames
 from croncord.logs.blocks import DamagedError
 from croncord.logs.chunks import Block, Chunk, Position, cut_blocks, from_frame
@@ -45,6 +46,18 @@ def recover(disk: Disk) -> None:
         _log.info("recovered the last bytes of %d outputs", len(tails))
     following = disk.next_sequence()
     disk.write(Batch(sequence=following, oldest_needed=following, blocks=blocks))
+
+
+def try_to_recover(disk: Disk) -> bool:
+    """Recover, and say whether that was possible: a full disk may leave it for later."""
+    try:
+        recover(disk)
+    except DamagedError:
+        raise
+    except StoreError as error:
+        _log.error("the last output before this start cannot be recovered yet: %s", error)
+        return False
+    return True
 
 
 def _found(disk: Disk, raw_key: bytes) -> tuple[LogRow | None, Position]:
