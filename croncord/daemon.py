@@ -21,12 +21,15 @@ from croncord.config import Settings, split_address
 from croncord.daemon_log import configure_log
 from croncord.errors import CronCordError, NoLeader
 from croncord.group import MembershipWatch, find_place, make_replica
+from croncord.logs.closing import OutputCloser
+from croncord.logs.confirming import Confirming
 from croncord.logs.copies import CopyKeeper
 from croncord.logs.ledger import RunLedger
 from croncord.logs.ledger_fill import LedgerFiller
 from croncord.logs.log_store import LogStore
 from croncord.logs.replication import Replicator
 from croncord.logs.retention import Retention
+from croncord.logs.returning import Returning
 from croncord.logs.scrub import Scrub
 from croncord.node.agent import Agent
 from croncord.node.agent_journal import FileJournal
@@ -149,6 +152,17 @@ class Daemon:
         self._ledger.lacks_rows.set()
 
     def _keep_copies(self) -> None:
+        closer = OutputCloser(
+            name=self._settings.name,
+            replica=self._replica,
+            local=self._logs.local,
+            clock=self._clock,
+            peers=self._peers,
+            address_of=self._address_of,
+        )
+        self._in_background("output-closer", closer.run())
+        about = "Whole outputs that this node holds a copy of"
+        self._gauges["croncord_output_copies"] = about, self._logs.local.count_whole
         replicator = Replicator(
             self._logs.local, self._peers, node=self._settings.name, address_of=self._address_of
         )
@@ -163,6 +177,25 @@ class Daemon:
         self._stack.callback(keeper.start())
         about = "Copies of ended runs' output that this node should have and is still fetching"
         self._gauges["croncord_output_copies_missing"] = (about, keeper.missing)
+        returning = Returning(
+            name=self._settings.name,
+            replica=self._replica,
+            local=self._logs.local,
+            follower=replicator,
+            clock=self._clock,
+        )
+        self._in_background("output-returning", returning.run())
+        confirming = Confirming(
+            name=self._settings.name,
+            replica=self._replica,
+            local=self._logs.local,
+            peers=self._peers,
+            address_of=self._address_of,
+            clock=self._clock,
+        )
+        self._in_background("output-confirming", confirming.run())
+        about = "Bytes printed by this node's running scripts that no majority has on disk yet"
+        self._gauges["croncord_output_unconfirmed_bytes"] = about, confirming.unconfirmed_bytes
         filler = LedgerFiller(
             self._ledger,
             self._peers,

@@ -220,6 +220,9 @@ class LogInfo(Value, frozen=True, kw_only=True):
     truncated_bytes: int = 0
     sha256: str = ""
     complete: bool = False
+    recovered: Literal["", "quorum", "partial"] = ""
+    """How the cluster agreed on it when its node was lost: from enough copies that nothing which
+    was confirmed is missing, or from fewer. Empty when the node that wrote it closed it."""
 
 
 class Messages(Value, frozen=True, kw_only=True):
@@ -262,6 +265,11 @@ class Attempt(Value, frozen=True, kw_only=True):
     signal: int | None = None
     log: LogInfo = LogInfo()
     replicas: tuple[str, ...] = ()
+
+    @property
+    def lacks_log(self) -> bool:
+        """Whether it was lost and nothing is agreed about its output yet."""
+        return self.state is RunState.LOST and bool(self.claimed_at) and not self.log.sha256
 
 
 class Run(Value, frozen=True, kw_only=True):
@@ -330,6 +338,11 @@ class Run(Value, frozen=True, kw_only=True):
     def is_open(self) -> bool:
         """Whether something can still happen to it."""
         return self.state in OPEN_STATES
+
+    @property
+    def lacks_log(self) -> bool:
+        """Whether it was lost and nothing is agreed about its output yet."""
+        return self.state is RunState.LOST and bool(self.claimed_at) and not self.log.sha256
 
     @property
     def is_active(self) -> bool:

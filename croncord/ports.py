@@ -44,6 +44,8 @@ class LogStatus(msgspec.Struct, frozen=True, kw_only=True):
     complete: bool
     """Sealed: nothing will be added here. Whether the end frame is held is `info.complete`."""
     info: LogInfo
+    durable_bytes: int = 0
+    """Output, without frames, that a crash of the node cannot take away."""
 
 
 class SearchOrder(msgspec.Struct, frozen=True):
@@ -102,6 +104,16 @@ class RunLogs(Protocol):
 
     async def check(self, key: LogKey) -> LogStatus | None:
         """Read all of this node's copy through and return what is held, None when not sound."""
+
+    async def fence(self, key: LogKey) -> LogStatus:
+        """Take nothing more from the node that writes it; returns what is held, with its digest.
+
+        The fence is durable by then. Raises Conflict when a process of this node writes it,
+        StoreError when what is held is damaged.
+        """
+
+    async def prefix_sha256(self, key: LogKey, size: int) -> str:
+        """Return the digest of the first framed bytes of this node's copy, empty if it is shorter."""
 
     def damaged(self, key: LogKey) -> bool:
         """Whether this node holds the output and found it damaged; `status` is None then."""
@@ -315,6 +327,15 @@ class Peers(Protocol):
 
     async def log_check(self, node_http: str, key: LogKey) -> LogStatus | None:
         """Ask what another node holds, after it has read all of it through."""
+
+    async def log_fence(self, node_http: str, key: LogKey) -> LogStatus:
+        """Have another node fence an output, as `RunLogs.fence`. Raises Conflict, Unreachable."""
+
+    async def log_prefix_sha256(self, node_http: str, key: LogKey, size: int) -> str:
+        """Ask for the digest of the first framed bytes, as `RunLogs.prefix_sha256`."""
+
+    async def logs_held(self, node_http: str, keys: Sequence[LogKey]) -> list[LogStatus | None]:
+        """Ask what another node holds of many outputs. Raises Unreachable."""
 
     async def log_search(self, node_http: str, order: SearchOrder) -> SearchAnswer:
         """Have another node search its copies. Raises Unreachable."""

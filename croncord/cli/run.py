@@ -152,6 +152,12 @@ def summary(run: dict[str, Any]) -> str:
     return sentence + "."
 
 
+_RECOVERED = {
+    "quorum": "its node was lost; this is all that a majority of its keepers had on disk",
+    "partial": "its node was lost; this is what could be found, some may be missing",
+}
+
+
 def _facts(run: dict[str, Any], now: datetime) -> list[tuple[str, str]]:
     log = run.get("log") or {}
     cut = log.get("truncated_bytes") or 0
@@ -176,6 +182,7 @@ def _facts(run: dict[str, Any], now: datetime) -> list[tuple[str, str]]:
         ("metrics", words.cell(told.get("metrics"))),
         ("notices", words.cell(told.get("notices"))),
         ("passed on", words.cell(told.get("outputs"))),
+        ("recovered", _RECOVERED.get(log.get("recovered") or "", "-")),
         ("kept on", words.cell(log.get("copies"))),
         ("kill", _kill_words(run.get("kill"), now)),
     ]

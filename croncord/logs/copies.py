@@ -18,7 +18,14 @@ from croncord.keepers import keepers
 from croncord.lifecycle import RunState
 from croncord.model import LogInfo, Run
 from croncord.ports import Ledger, LogKey, LogStatus, RunFilter
-from croncord.raft.commands import AnyCommand, ClaimRuns, ConcludeRuns, FinishRuns, RemoveNode
+from croncord.raft.commands import (
+    AnyCommand,
+    ClaimRuns,
+    CloseLogs,
+    ConcludeRuns,
+    FinishRuns,
+    RemoveNode,
+)
 from croncord.raft.port import Replica
 from croncord.raft.state import Outcome
 
@@ -45,6 +52,9 @@ class Held(Protocol):
 
     def status(self, key: LogKey) -> LogStatus | None:
         """Return what is held of an output, None when nothing or when it is damaged."""
+
+    def is_written(self, key: LogKey) -> bool:
+        """Whether a process of this node writes it."""
 
     def is_given_up(self, key: LogKey) -> bool:
         """Whether there was no room for it on this node."""
@@ -94,7 +104,7 @@ class CopyKeeper:
             return
         if isinstance(command, RemoveNode):
             self.survey_soon()
-        if isinstance(command, ClaimRuns | FinishRuns | ConcludeRuns):
+        if isinstance(command, ClaimRuns | FinishRuns | ConcludeRuns | CloseLogs):
             open_runs = self._replica.state.open_runs
             touched = [open_runs[run_id] for run_id in outcome.value if run_id in open_runs]
             self._consider((*touched, *outcome.rows))
@@ -142,10 +152,11 @@ class CopyKeeper:
         *,
         is_superseded: bool = False,
     ) -> None:
-        """Ask for a copy; the executing node asks only for what it has lost of a whole output."""
+        """Ask for a copy; the executing node asks only for what it has lost of it."""
         now = replicas if closed is None else keepers(key.run_id, replicas, members)
-        executes = replicas[:1] == (self._name,)
-        if self._name not in now or (executes and (closed is None or not closed.complete)):
+        if self._name not in now:
+            return
+        if replicas[:1] == (self._name,) and not self._may_mend_own(key, closed):
             return
         if closed is not None and self._is_whole(key, closed):
             return
@@ -157,6 +168,17 @@ class CopyKeeper:
             # after that is not part of the output, so nobody takes anything from it any more.
             sources = tuple(name for name in sources if name != replicas[0])
         self._follower.want(key, sources, closed)
+
+    def _may_mend_own(self, key: LogKey, closed: LogInfo | None) -> bool:
+        """Whether the node that wrote an output may take it, as agreed, from the others."""
+        if closed is None or not closed.sha256:
+            return False
+        if not closed.recovered:
+            return closed.complete
+        # While the run is lost its writer may have more, which counts: see `logs.returning`.
+        run = self._replica.state.lost.get(key.run_id)
+        is_still_lost = run is not None and run.attempt == key.attempt
+        return not is_still_lost and not self._held.is_written(key)
 
     def _is_whole(self, key: LogKey, closed: LogInfo) -> bool:
         if self._held.is_given_up(key):

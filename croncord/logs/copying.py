@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from croncord.errors import CronCordError
 from croncord.logs.local import LocalLogs
+from croncord.logs.prefix import framed_prefix_sha256
 from croncord.logs.reading import closing
 from croncord.model import LogInfo
 from croncord.ports import LogKey, Peers
@@ -47,6 +48,8 @@ class Copying:
         self._reach = reach
         self._changed = asyncio.Event()
         self._failures = 0
+        self._is_stuck = False
+        """Whether taking more ended without a byte: this copy may have gone another way."""
 
     def change(self, wish: Wish) -> None:
         """Go on with another wish, at once when it waits between two rounds."""
@@ -76,7 +79,9 @@ class Copying:
 
     async def _round(self) -> bool:
         wish = self.wish
-        if self._is_whole(wish):
+        if self._is_whole(wish) or (
+            wish.closed is not None and await self._close_here(wish.closed)
+        ):
             return True
         for place, name in enumerate(wish.sources):
             address = self._reach.address_of(name)
@@ -113,7 +118,8 @@ class Copying:
     async def _complete(self, address: str, closed: LogInfo) -> bool:
         """Take what is missing of a finished output; whole when it has the agreed digest.
 
-        A damaged copy is given up, from the damage on, only when the source has a whole one.
+        A damaged copy is given up, from the damage on, and one that went another way altogether,
+        only when the source has a whole one.
         """
         if self._local.is_damaged(self.key):
             sound = await self._reach.peers.log_check(address, self.key)
@@ -121,29 +127,53 @@ class Copying:
                 return False
             await self._local.cut_back(self.key)
         here = self._local.status(self.key)
-        if here is None or not here.complete:
+        if here is None or not (here.complete or self._is_stuck):
+            self._is_stuck = True
             await self._take(address, follow=False)
+            self._is_stuck = False
             if await self._seal_if(closed):
                 return True
         there = await self._reach.peers.log_status(address, self.key)
         if there is None or not there.complete or not _is_same(there.info, closed):
             return False
-        _log.warning("the copy of run %s differs from what was agreed; anew", self.key.run_id)
-        await self._local.delete([self.key])
+        here = self._local.status(self.key)
+        if here is not None and await self._is_prefix(address, here.size):
+            await self._local.reopen(self.key)  # more of it was agreed since it was sealed here
+        else:
+            _log.warning("the copy of run %s differs from what was agreed; anew", self.key.run_id)
+            await self._local.delete([self.key])
+        self._is_stuck = False
         await self._take(address, follow=False)
+        return await self._seal_if(closed)
+
+    async def _is_prefix(self, address: str, size: int) -> bool:
+        theirs = await self._reach.peers.log_prefix_sha256(address, self.key, size)
+        return theirs == await framed_prefix_sha256(self._local, self.key, size)
+
+    async def _close_here(self, closed: LogInfo) -> bool:
+        """Seal what is held when it is just what was agreed: the longest copy needs no other."""
+        here = self._local.status(self.key)
+        held_bytes = 0 if here is None else here.info.bytes
+        if not closed.recovered or held_bytes != closed.bytes:
+            return False
+        if self._local.is_damaged(self.key) or (here is not None and here.complete):
+            return False
+        await self._local.begin(self.key, behind=True, repairs=True)
         return await self._seal_if(closed)
 
     async def _take(self, address: str, *, follow: bool) -> None:
         status = self._local.status(self.key)
         offset = status.size if status is not None else 0
         # A copy without a byte is nothing to serve readers from until its source has answered.
-        await self._local.begin(self.key, behind=not follow or offset == 0)
+        is_behind, repairs = not follow or offset == 0, self.wish.closed is not None
+        await self._local.begin(self.key, behind=is_behind, repairs=repairs)
         stream = self._reach.peers.log_stream(address, self.key, offset=offset, follow=follow)
         async with closing(stream) as pieces:
             async for data in pieces:
                 await self._local.append(self.key, offset, data, may_drop=False)
                 offset += len(data)
                 self._failures = 0
+                self._is_stuck = False
                 if follow:
                     self._local.keep_up(self.key)
 

@@ -278,6 +278,11 @@ class Disk:
             offset += len(data)
         return offset
 
+    def count_sealed(self) -> int:
+        """Return how many outputs are sealed."""
+        with self.index.read() as reading:
+            return reading.count(ROWS) - reading.count(UNSEALED)
+
     def outputs(self, first: bytes = b"", limit: int = 1000) -> list[tuple[bytes, bytes]]:
         """Return keys and packed rows in order, from the first key not below `first`."""
         with self.index.read() as reading:

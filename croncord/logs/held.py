@@ -44,6 +44,16 @@ class HeldLogs:
         """Return an output that is being written here."""
         return self._live.get(pack(key))
 
+    def is_written(self, key: LogKey) -> bool:
+        """Whether a process of this node writes it."""
+        live = self._live.get(pack(key))
+        return live is not None and live.is_own
+
+    @property
+    def written(self) -> list[LogKey]:
+        """The outputs that processes of this node write."""
+        return [unpack(raw_key) for raw_key in self._live.own()]
+
     def row(self, key: LogKey) -> LogRow | None:
         """Return what is on disk about an output."""
         return self._row(pack(key))
@@ -64,19 +74,23 @@ class HeldLogs:
             return None
         live = self._live.get(raw_key)
         if live is not None:
-            return LogStatus(size=live.end, complete=False, info=live.tally.growing())
+            growing = live.tally.growing()
+            return LogStatus(
+                size=live.end, complete=False, info=growing, durable_bytes=live.durable_bytes
+            )
         row = self._row(raw_key)
         if row is None:
             return None
         if row.sealed:
-            return LogStatus(size=row.size, complete=True, info=row.info)
+            sealed, durable = row.info, row.info.bytes
+            return LogStatus(size=row.size, complete=True, info=sealed, durable_bytes=durable)
         try:
             held = self._disk.blocks_end(raw_key)
         except DamagedError:
             self._damage.note(raw_key)
             return None
         info = LogInfo(bytes=held.bytes, lines=held.lines)
-        return LogStatus(size=held.offset, complete=False, info=info)
+        return LogStatus(size=held.offset, complete=False, info=info, durable_bytes=held.bytes)
 
     def final_info(self, key: LogKey) -> LogInfo:
         """Return what sealing would say if nothing more came."""
@@ -89,6 +103,10 @@ class HeldLogs:
     def unsealed(self) -> list[LogKey]:
         """Return the outputs that were begun on this node and not sealed, oldest first."""
         return [unpack(raw_key) for raw_key in self._disk.unsealed()]
+
+    def count_whole(self) -> int:
+        """Return how many outputs are held that nothing will be added to."""
+        return self._disk.count_sealed()
 
     async def piece(self, key: LogKey, offset: int) -> bytes:
         """Return whole frames from an offset on, about `READ_BYTES`, nothing at the end.

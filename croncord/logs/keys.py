@@ -44,6 +44,8 @@ class LogRow(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     info: LogInfo = LogInfo()
     inline: bytes = b""
     """The whole output, packed, when it is small."""
+    fenced: bool = False
+    """Nothing is taken from its writer any more: it was counted when the output was recovered."""
 
 
 _row_encoder = msgspec.msgpack.Encoder()

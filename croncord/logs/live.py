@@ -42,6 +42,12 @@ class LiveLog:
         """Nobody feeds it at present: it leaves memory with the next commit."""
         self.behind = False
         """Its run is over and other nodes have more of it."""
+        self.is_own = False
+        """A process of this node writes it."""
+        self.is_fenced = False
+        """Its writer was declared lost: nothing is taken from there any more."""
+        self.durable_bytes = held.bytes
+        """Output that a crash of this node cannot take away."""
         self._source = held.source
         self._partial = b""
         self._dropped_bytes = 0
@@ -76,6 +82,8 @@ class LiveLog:
             return 0
         if self.finished:
             raise Conflict("this output is sealed", hint="Nothing can be added to it.")
+        if self.is_fenced:
+            raise Conflict("this output is fenced: the node that writes it was declared lost")
         waiting = self._partial + data[known:]
         frames, consumed = decode_frames(waiting)
         self._partial = waiting[consumed:]

@@ -25,6 +25,7 @@ class _Cut(NamedTuple):
     log: LiveLog
     blocks_end: Position
     is_last: bool
+    output_bytes: int
 
 
 class LiveLogs:
@@ -49,6 +50,10 @@ class LiveLogs:
     def get(self, raw_key: bytes) -> LiveLog | None:
         """Return a live output."""
         return self._logs.get(raw_key)
+
+    def own(self) -> list[bytes]:
+        """Return the keys of those that processes of this node write."""
+        return [raw_key for raw_key, log in self._logs.items() if log.is_own]
 
     def new_row(self, started_ms: int) -> LogRow:
         """Return the row of an output that begins now, and note it with the next commit."""
@@ -85,6 +90,12 @@ class LiveLogs:
         """Keep of a sealed one only what stands before `offset`, with the next commit."""
         self._cuts.append((raw_key, offset))
         self._rows[raw_key] = LogRow(started_ms=row.started_ms, journal_from=self._sequence)
+
+    def fence(self, log: LiveLog) -> None:
+        """Take nothing more from its writer, and write that down with the next commit."""
+        log.is_fenced = True
+        log.row = msgspec.structs.replace(log.row, fenced=True)
+        self._rows[log.raw_key] = log.row
 
     def note_floor(self, first: bytes) -> None:
         """Write down, with the next commit, before which key nothing is held."""
@@ -137,7 +148,7 @@ class LiveLogs:
                 records.append(Record(log.raw_key, one.offset, one.source_end, one.data))
             self._needs_entry(log, is_noted=bool(to_note), has_blocks=bool(cut))
             if new or cut or log.is_ending:
-                self._in_flight.append(_Cut(log, end, log.is_ending))
+                self._in_flight.append(_Cut(log, end, log.is_ending, log.tally.bytes))
         if not (records or blocks or rows or self._deleting or self._in_flight or cuts or floor):
             return None
         needed = [log.first_entry for log in self._logs.values() if log.first_entry is not None]
@@ -178,8 +189,9 @@ class LiveLogs:
         """Let go of what need not stay in memory, now that the batch in flight is on disk."""
         self.unwritten_bytes -= self._in_flight_bytes
         self._in_flight_bytes = 0
-        for log, end, is_last in self._in_flight:
+        for log, end, is_last, output_bytes in self._in_flight:
             log.forget_before(end)
+            log.durable_bytes = output_bytes
             if is_last and log.is_ending and log.end == log.handed_over:
                 if self._logs.get(log.raw_key) is log:
                     del self._logs[log.raw_key]

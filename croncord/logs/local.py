@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from croncord.errors import Conflict, NotFound, StoreError
-from croncord.logs.blocks import DamagedError
+from croncord.logs.blocks import DAMAGED_HINT, DamagedError
 from croncord.logs.chunks import Position
-from croncord.logs.disk import Batch, Disk
+from croncord.logs.disk import Batch, Disk, unpack_inline
 from croncord.logs.held import HeldLogs
 from croncord.logs.keys import LogRow, day_of, day_start, pack, unpack
 from croncord.logs.live import LiveLog
@@ -23,7 +23,7 @@ from croncord.logs.stored import replay
 from croncord.logs.tally import Tally
 from croncord.logs.writer import RETRY_SECONDS, GroupWriter
 from croncord.model import LogInfo
-from croncord.ports import LogKey
+from croncord.ports import LogKey, LogStatus
 
 ROOM_BYTES: Final = 32 * 1024 * 1024
 """So much may wait for the disk. Beyond it feeders wait, or drop when the disk refuses."""
@@ -131,12 +131,21 @@ class LocalLogs(HeldLogs):
         """Why the disk refuses writes at present."""
         return self._writer.failure
 
-    async def begin(self, key: LogKey, *, started_ms: int = 0, behind: bool = False) -> int:
+    async def begin(
+        self,
+        key: LogKey,
+        *,
+        started_ms: int = 0,
+        behind: bool = False,
+        is_own: bool = False,
+        repairs: bool = False,
+    ) -> int:
         """Begin an output or continue one; returns where its feeder goes on.
 
-        `behind` says that other nodes have more of it than this one. What turns out to be damaged
-        is thrown away: the feeder goes on at 0. Raises StoreError while what an earlier life left
-        of it cannot be recovered because the disk is full.
+        `behind` says that other nodes have more of it than this one, `is_own` that a process of
+        this node writes it. What turns out to be damaged is thrown away: the feeder goes on at 0.
+        Raises Conflict when it is fenced, unless it `repairs` what was agreed, and StoreError while
+        what an earlier life left of it cannot be recovered because the disk is full.
         """
         raw_key = pack(key)
         async with self._beginning:
@@ -145,6 +154,8 @@ class LocalLogs(HeldLogs):
                 row = self._row(raw_key)
                 if row is not None and row.sealed:
                     return row.source_end
+                if row is not None and row.fenced and not (is_own or repairs):
+                    raise _fenced(key)
                 if row is not None and not self._is_recovered:
                     raise self.failure or StoreError("the disk is full", hint="Free some room.")
                 # Blocks without a row are what is left when the index was lost.
@@ -155,7 +166,10 @@ class LocalLogs(HeldLogs):
                     live = LiveLog(raw_key, self._live.new_row(started_ms), Position(), Tally())
                 self._live.add(live, is_new=is_new)
                 self._damage.mended(raw_key)  # what is there was read through just now
-            live.resting, live.behind = False, behind
+            if live.row.fenced and not (is_own or repairs):
+                raise _fenced(key)
+            live.is_fenced = False
+            live.resting, live.behind, live.is_own = False, behind, is_own
         self._writer.kick()
         return live.taken
 
@@ -235,6 +249,55 @@ class LocalLogs(HeldLogs):
             live.resting = True
             self._writer.kick()
 
+    async def fence(self, key: LogKey) -> LogStatus:
+        """Take nothing more from its writer; returns what is held and its digest, all durable.
+
+        What is not held is begun, so that it is fenced as well. Raises Conflict when a process of
+        this node writes it, StoreError when what is held is damaged or the disk refuses.
+        """
+        raw_key = pack(key)
+        if raw_key in self._damage:
+            raise DamagedError(f"this node's output {key} is damaged", hint=DAMAGED_HINT)
+        row = self._row(raw_key)
+        if self._live.get(raw_key) is None and row is not None and row.sealed:
+            return LogStatus(
+                size=row.size, complete=True, info=row.info, durable_bytes=row.info.bytes
+            )
+        live = self._live.get(raw_key)
+        if live is not None and live.is_own:
+            raise Conflict(f"a process of this node writes output {key}")
+        if live is None:
+            await self.begin(key, behind=True, repairs=True)
+            live = self._live.get(raw_key)
+        if live is None:
+            raise StoreError(f"the output {key} was deleted meanwhile")
+        self._live.fence(live)
+        live.resting = True
+        live.announce()
+        size, info = live.end, live.tally.final()
+        try:
+            await asyncio.wait_for(self._writer.flush(), SEAL_PATIENCE_SECONDS)
+        except TimeoutError:
+            raise self.failure or StoreError("the disk is too slow") from None
+        return LogStatus(size=size, complete=False, info=info, durable_bytes=info.bytes)
+
+    async def reopen(self, key: LogKey) -> None:
+        """Let a sealed output be continued: more of it was agreed. What is held stays."""
+        raw_key = pack(key)
+        row = self._row(raw_key)
+        if self._live.get(raw_key) is not None or row is None or not row.sealed:
+            return
+        data = unpack_inline(row)
+        if not data:
+            self._live.cut_back(raw_key, row, row.size)
+            await self.flush()
+            return
+        live = LiveLog(raw_key, self._live.new_row(row.started_ms), Position(), Tally())
+        live.behind = live.resting = True
+        self._live.add(live, is_new=True)
+        self._live.feed(live, 0, data)
+        await self.flush()
+
     async def flush(self) -> None:
         """Return when everything so far is on disk."""
         await self._writer.flush()
@@ -284,3 +347,7 @@ class LocalLogs(HeldLogs):
             self._live.cut_back(raw_key, row, sound)
             await self.flush()
         self._damage.mended(raw_key)
+
+
+def _fenced(key: LogKey) -> Conflict:
+    return Conflict(f"output {key} is fenced: the node that writes it was declared lost")

@@ -8,6 +8,7 @@ from typing import Literal
 from croncord.errors import CronCordError, FieldError, Invalid, NotFound, StoreError, Unreachable
 from croncord.logs.blocks import DAMAGED_HINT
 from croncord.logs.local import LocalLogs
+from croncord.logs.prefix import framed_prefix_sha256
 from croncord.logs.reading import ChunkDecoder, closing, local_frames, local_tail_offset
 from croncord.logs.search import LocalSearch
 from croncord.model import LogInfo, milliseconds
@@ -57,7 +58,7 @@ class LogStore:
 
     async def open(self, key: LogKey, *, started_at: datetime) -> int:
         """Begin or continue an output written on this node; returns where its writer goes on."""
-        return await self.local.begin(key, started_ms=milliseconds(started_at))
+        return await self.local.begin(key, started_ms=milliseconds(started_at), is_own=True)
 
     async def append(self, key: LogKey, offset: int, frames: bytes) -> int:
         """Add framed bytes at that offset; see `LocalLogs.append`. A full disk is not an error."""
@@ -82,6 +83,14 @@ class LogStore:
         """Read all of this node's copy through and return what is held, None when not sound."""
         await self.local.check(key)
         return self.status(key)
+
+    async def fence(self, key: LogKey) -> LogStatus:
+        """Take nothing more from the node that writes it; see `LocalLogs.fence`."""
+        return await self.local.fence(key)
+
+    async def prefix_sha256(self, key: LogKey, size: int) -> str:
+        """Return the digest of the first framed bytes of this node's copy, empty if it is shorter."""
+        return await framed_prefix_sha256(self.local, key, size)
 
     def damaged(self, key: LogKey) -> bool:
         """Whether this node holds the output and found it damaged."""

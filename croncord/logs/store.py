@@ -45,6 +45,11 @@ class Reading:
         if cursor.set_range(key) if key else cursor.first():
             yield from cursor.iternext()
 
+    def count(self, table: str) -> int:
+        """Return how many keys a table has."""
+        count: int = self._transaction.stat(db=self._tables[table])["entries"]
+        return count
+
     def below(self, table: str, key: bytes) -> tuple[bytes, bytes] | None:
         """Return the greatest key below `key` and its value."""
         cursor = self._transaction.cursor(db=self._tables[table])

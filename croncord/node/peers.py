@@ -2,7 +2,7 @@
 
 import secrets
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 
@@ -11,7 +11,7 @@ import msgspec
 from yarl import URL
 
 from croncord.clock import Clock
-from croncord.errors import CronCordError, NotFound, StoreError, Unreachable
+from croncord.errors import Conflict, CronCordError, NotFound, StoreError, Unreachable
 from croncord.model import Run, milliseconds
 from croncord.peer_auth import PeerSigner
 from croncord.ports import LogKey, LogStatus, SearchAnswer, SearchOrder, Sighting, Vitals
@@ -34,6 +34,8 @@ _Answer = TypeVar("_Answer")
 
 _decode_sightings = msgspec.msgpack.Decoder(tuple[Sighting, ...]).decode
 _decode_status = msgspec.msgpack.Decoder(LogStatus).decode
+_decode_statuses = msgspec.msgpack.Decoder(list[LogStatus | None]).decode
+_decode_text = msgspec.msgpack.Decoder(str).decode
 _decode_found = msgspec.msgpack.Decoder(SearchAnswer).decode
 _decode_days = msgspec.msgpack.Decoder(dict[str, tuple[int, int]]).decode
 _decode_rows = msgspec.msgpack.Decoder(tuple[Run, ...]).decode
@@ -88,6 +90,29 @@ class HttpPeers:
         except NotFound:
             return None
         return _decoded(_decode_status, answer, node_http)
+
+    async def log_fence(self, node_http: str, key: LogKey) -> LogStatus:
+        """Have another node fence an output. Raises Conflict, Unreachable, StoreError."""
+        path = f"{_path(key)}/fence"
+        answer = await self._call("POST", node_http, path, read_seconds=WORK_SECONDS)
+        return _decoded(_decode_status, answer, node_http)
+
+    async def log_prefix_sha256(self, node_http: str, key: LogKey, size: int) -> str:
+        """Ask for the digest of the first framed bytes. Raises NotFound, Unreachable."""
+        answer = await self._call(
+            "GET",
+            node_http,
+            f"{_path(key)}/prefix",
+            query={"size": str(size)},
+            read_seconds=WORK_SECONDS,
+        )
+        return _decoded(_decode_text, answer, node_http)
+
+    async def logs_held(self, node_http: str, keys: Sequence[LogKey]) -> list[LogStatus | None]:
+        """Ask what another node holds of many outputs. Raises Unreachable."""
+        body = msgspec.msgpack.encode(keys)
+        answer = await self._call("POST", node_http, "logs/held", body=body)
+        return _decoded(_decode_statuses, answer, node_http)
 
     async def log_search(self, node_http: str, order: SearchOrder) -> SearchAnswer:
         """Have another node search its copies. Raises Unreachable."""
@@ -227,6 +252,8 @@ async def _refusal(response: aiohttp.ClientResponse, node_http: str) -> CronCord
     detail = (await response.content.read(1000)).decode(errors="replace")
     if response.status == 404:
         return NotFound(f"{node_http} does not have that")
+    if response.status == Conflict.status:
+        return Conflict(f"{node_http}: {detail}")
     if response.status == StoreError.status:
         return StoreError(f"{node_http} cannot read it: {detail}", hint="Look at that node's log.")
     return Unreachable(f"{node_http} refused with {response.status}: {detail}")

@@ -11,6 +11,7 @@ from croncord.raft import (
     commands,
     jobs_apply,
     nodes_apply,
+    outputs_apply,
     runs_apply,
 )
 from croncord.raft.state import ClusterState, Outcome, refuse
@@ -33,6 +34,7 @@ HANDLERS: MappingProxyType[type, Handler] = MappingProxyType(
         commands.ConcludeRuns: runs_apply.conclude_runs,
         commands.ClaimRuns: runs_apply.claim_runs,
         commands.FinishRuns: runs_apply.finish_runs,
+        commands.CloseLogs: outputs_apply.close_logs,
         commands.RequestKill: runs_apply.request_kill,
         commands.ReportKill: runs_apply.report_kill,
         commands.MarkNodes: nodes_apply.mark_nodes,

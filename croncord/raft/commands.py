@@ -219,6 +219,22 @@ class FinishRuns(Command, frozen=True, kw_only=True):
     results: tuple[RunResult, ...]
 
 
+class LogClosure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The agreed size and digest of the output of an attempt that was lost."""
+
+    run_id: str
+    attempt: int
+    expect_sha256: str = ""
+    """What was agreed so far, nothing at first: the first of two that expect the same wins."""
+    log: LogInfo
+
+
+class CloseLogs(Command, frozen=True, kw_only=True):
+    """Agree on outputs whose writer was lost; or, when it came back with more, on the rest."""
+
+    closures: tuple[LogClosure, ...]
+
+
 class RequestKill(Command, frozen=True, kw_only=True):
     """Ask for the end of a run. A pending one ends at once; asking again changes nothing."""
 
@@ -361,6 +377,7 @@ AnyCommand = (
     | MarkNodes
     | ClaimRuns
     | FinishRuns
+    | CloseLogs
     | RequestKill
     | ReportKill
     | PutNode

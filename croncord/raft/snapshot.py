@@ -46,6 +46,7 @@ class StateCopy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     label_limits: dict[str, int] = {}
     removed: dict[str, RemovedNode] = {}
     join_tokens: dict[str, JoinToken] = {}
+    unclosed: dict[str, Run] = {}
 
 
 _encoder = msgspec.msgpack.Encoder()

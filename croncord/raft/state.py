@@ -6,7 +6,7 @@ together and knows no command; what commands mean is in `jobs_apply`, `runs_appl
 
 import hashlib
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
@@ -75,6 +75,8 @@ class ClusterState:
         """The last final rows of each job, newest last."""
         self.lost: Table[Run] = Table()
         """Rows that the truth may still replace, oldest first."""
+        self.unclosed: Table[Run] = Table()
+        """Final rows with an earlier attempt that was lost and whose output is not agreed yet."""
         self.nodes: Table[Node] = Table()
         self.removed: Table[RemovedNode] = Table()
         """Disks that were members once, oldest first."""
@@ -197,6 +199,19 @@ class ClusterState:
             return True
         return any(row.id == run_id for row in self.recent.get(job_id, ()))
 
+    def unclosed_outputs(self) -> Iterator[tuple[Run, int, tuple[str, ...]]]:
+        """Yield the attempts that were lost without an agreed output: row, number, who keeps it."""
+        rows = {**self.unclosed, **self.lost}
+        rows |= {run.id: run for run in self.open_runs.values() if run.attempts}
+        for run in rows.values():
+            yield from (
+                (run, attempt.number, attempt.replicas)
+                for attempt in run.attempts
+                if attempt.lacks_log
+            )
+            if run.lacks_log:
+                yield run, run.attempt, run.replicas
+
     def next_due(self) -> datetime | None:
         """Nominal time of the earliest undecided tick."""
         self._drop_stale_due()
@@ -256,6 +271,11 @@ class ClusterState:
             self.lost[run.id] = run
             while len(self.lost) > LOST_KEPT:
                 del self.lost[next(iter(self.lost))]
+        self.unclosed.pop(run.id, None)
+        if any(attempt.lacks_log for attempt in run.attempts):
+            self.unclosed[run.id] = run
+            while len(self.unclosed) > LOST_KEPT:
+                del self.unclosed[next(iter(self.unclosed))]
         if run.job_id in self.jobs:
             rows = [row for row in self.recent.get(run.job_id, ()) if row.id != run.id]
             rows = sorted([*rows, run], key=lambda row: row.id)

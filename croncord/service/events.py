@@ -121,6 +121,8 @@ def _touched(command: commands.AnyCommand) -> Iterable[str]:
             yield from (result.run_id for result in command.results)
         case commands.ConcludeRuns():
             yield from (conclusion.run_id for conclusion in command.conclusions)
+        case commands.CloseLogs():
+            yield from (closure.run_id for closure in command.closures)
 
 
 def _run_event(run: Run) -> Event:

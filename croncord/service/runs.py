@@ -15,6 +15,7 @@ from croncord.keepers import keepers
 from croncord.lifecycle import OPEN_STATES, Reason, RunState, Trigger
 from croncord.model import Run, run_id
 from croncord.ports import Ledger, LogKey, LogStatus, Peers, RunFilter, RunLogs, Sighting
+from croncord.quorum import confirmed
 from croncord.raft.commands import FinishRuns, RequestKill, RunResult, TriggerRun
 from croncord.raft.state import ClusterState
 from croncord.service.agreement import Agreement
@@ -103,7 +104,10 @@ class RunService:
         if run.is_open and held:
             log = max(held.values(), key=lambda status: status.size).info
         whole = [name for name, status in held.items() if _is_whole(run, status)]
-        return run_json(_with_progress(run, self._progress()), copies=whole, log=log)
+        durable = [status.durable_bytes for status in held.values()]
+        safe = confirmed(durable, len(run.replicas)) if run.replicas else 0
+        told = _with_progress(run, self._progress())
+        return run_json(told, copies=whole, log=log, confirmed_bytes=safe)
 
     async def log(
         self, who: Who, run_id: str, *, attempt: int | None = None, stale: bool = False

@@ -85,8 +85,12 @@ class LogView(View, frozen=True, kw_only=True):
     truncated_bytes: int
     sha256: str
     complete: bool
+    recovered: str
+    """`quorum` or `partial` when its node was lost and the others agreed on what they have."""
     copies: list[str] | None
     """Nodes that said they hold it; null in lists, where nobody was asked."""
+    confirmed_bytes: int | None
+    """So much of it is on disk on a majority of the nodes that keep it; null in lists."""
 
 
 class KillView(View, frozen=True, kw_only=True):
@@ -247,7 +251,13 @@ def _last_run(run: Run) -> LastRun:
     )
 
 
-def run_json(run: Run, *, copies: list[str] | None = None, log: LogInfo | None = None) -> Json:
+def run_json(
+    run: Run,
+    *,
+    copies: list[str] | None = None,
+    log: LogInfo | None = None,
+    confirmed_bytes: int | None = None,
+) -> Json:
     """Return a run; `log` replaces what the row says of the output, while that still grows."""
     view = RunView(
         id=run.id,
@@ -292,7 +302,7 @@ def run_json(run: Run, *, copies: list[str] | None = None, log: LogInfo | None =
         signal=run.signal,
         cpu_seconds=run.cpu_seconds,
         max_rss_bytes=run.max_rss_bytes,
-        log=_log(log or run.log, copies),
+        log=_log(log or run.log, copies, confirmed_bytes),
         kill=_kill(run.kill) if run.kill else None,
         messages=run.messages,
         excerpt=run.excerpt,
@@ -323,18 +333,22 @@ def _attempt(attempt: Attempt) -> AttemptView:
         duration_ms=_between(attempt.started_at, attempt.finished_at),
         exit_code=attempt.exit_code,
         signal=attempt.signal,
-        log=_log(attempt.log, None),
+        log=_log(attempt.log),
     )
 
 
-def _log(log: LogInfo, copies: list[str] | None) -> LogView:
+def _log(
+    log: LogInfo, copies: list[str] | None = None, confirmed_bytes: int | None = None
+) -> LogView:
     return LogView(
         bytes=log.bytes,
         lines=log.lines,
         truncated_bytes=log.truncated_bytes,
         sha256=log.sha256,
         complete=log.complete,
+        recovered=log.recovered,
         copies=copies,
+        confirmed_bytes=confirmed_bytes,
     )
 
 

@@ -34,6 +34,7 @@ PAUSE_SECONDS: Final = 5.0
 _OFFSET_MAX = 1 << 48
 _log = logging.getLogger(__name__)
 _decode_order = msgspec.msgpack.Decoder(SearchOrder).decode
+_decode_keys = msgspec.msgpack.Decoder(list[LogKey]).decode
 _decode_vitals = msgspec.msgpack.Decoder(Vitals).decode
 
 
@@ -70,6 +71,9 @@ def peer_routes(
         web.get(f"{log}/status", calls.status),
         web.get(f"{log}/check", calls.check),
         web.get(f"{log}/tail", calls.tail),
+        web.get(f"{log}/prefix", calls.prefix),
+        web.post(f"{log}/fence", calls.fence),
+        web.post(f"{PREFIX}/logs/held", calls.held),
     ]
 
 
@@ -140,6 +144,23 @@ class _Calls:
         if status is None:
             raise NotFound(f"this node has no sound output of run {key.run_id}")
         return _answer(status)
+
+    async def prefix(self, request: web.Request) -> web.StreamResponse:
+        self._check_without_body(request)
+        size = _number(request, "size")
+        return _answer(await self._logs.prefix_sha256(_key(request), size))
+
+    async def fence(self, request: web.Request) -> web.StreamResponse:
+        await self._signed_body(request)
+        return _answer(await self._logs.fence(_key(request)))
+
+    async def held(self, request: web.Request) -> web.StreamResponse:
+        body = await self._signed_body(request)
+        try:
+            keys = _decode_keys(body)
+        except msgspec.DecodeError as error:
+            raise Malformed(f"these are no outputs: {error}") from error
+        return _answer([self._logs.status(key) for key in keys])
 
     async def tail(self, request: web.Request) -> web.StreamResponse:
         self._check_without_body(request)

@@ -47,6 +47,7 @@ FLOORS = {
             "nodes_apply",
             "envelope",
             "outcomes",
+            "outputs_apply",
             "port",
             "roster",
             "runs_apply",
