@@ -1,4 +1,4 @@
-"""Digests of the beginning of an output that this node holds tells whether one copy is a prefix of another."""
+"""Digests of the beginning of a local output: they tell whether it is a prefix of another copy."""
 
 import hashlib
 
