@@ -48,6 +48,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     role: Literal["auto", "voter", "observer"] = "auto"
     label: tuple[str, ...] = ()
     max_runs: int = 0
+    output_bytes: int = 0
+    """On this node's disk; 0 is half of its file system."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
 
@@ -259,6 +261,10 @@ def check(settings: Settings) -> None:
             "then start every node with --secret-file secret.",
         )
     _ = settings.labels
+    if settings.output_bytes < 0:
+        raise ConfigError(
+            f"output_bytes is {settings.output_bytes}; it is 0 (half of the file system) or more"
+        )
     if settings.max_runs < 0:
         raise ConfigError(f"max_runs is {settings.max_runs}; it is 0 (no limit) or more")
 

@@ -28,7 +28,7 @@ from croncord.logs.ledger import RunLedger
 from croncord.logs.ledger_fill import LedgerFiller
 from croncord.logs.log_store import LogStore
 from croncord.logs.replication import Replicator
-from croncord.logs.retention import Retention
+from croncord.logs.retention import Retention, wishes
 from croncord.logs.returning import Returning
 from croncord.logs.scrub import Scrub
 from croncord.node.agent import Agent
@@ -120,7 +120,11 @@ class Daemon:
         self._peers = HttpPeers(self._place.secret, clock=self._clock)
         self._on_stop(self._peers.stop)
         self._logs = await LogStore.start(
-            data_dir / "logs", node=name, peers=self._peers, address_of=self._address_of
+            data_dir / "logs",
+            node=name,
+            peers=self._peers,
+            address_of=self._address_of,
+            disk_bytes=self._settings.output_bytes,
         )
         self._on_stop(self._logs.stop)
         self._in_background("scrub", Scrub(self._logs.local).run())
@@ -132,7 +136,15 @@ class Daemon:
         ledger, logs = self._ledger, self._logs
         about = "Outputs found damaged on this node's disk and not mended yet"
         self._gauges["croncord_output_damaged"] = about, lambda: len(logs.local.damaged)
-        self._in_background("retention", Retention(self._logs.local, ledger, self._clock).run())
+        about = "Bytes of output dropped since the start because there was no room for them"
+        self._gauges["croncord_output_dropped_bytes"] = about, lambda: logs.local.dropped_bytes
+        self._retention = Retention(
+            logs.local,
+            ledger,
+            self._clock,
+            wishes=lambda: wishes(self._replica.state.jobs.values()),
+        )
+        self._in_background("retention", self._retention.run())
         self._replica.subscribe(lambda _index, _command, outcome: ledger.put(outcome.rows))
         self._replica.on_restored(self._fill_gap)
         await self._replica.start()
@@ -202,6 +214,7 @@ class Daemon:
             clock=self._clock,
             addresses=self._other_addresses,
             on_filled=keeper.survey_soon,
+            oldest=self._retention.oldest,
         )
         self._in_background("ledger-fill", filler.run())
 

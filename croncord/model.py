@@ -144,6 +144,8 @@ class Retention(Value, frozen=True, kw_only=True):
 
     runs: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] | None = None
     days: Annotated[int, msgspec.Meta(ge=1, le=36_500)] | None = None
+    bytes: Annotated[int, msgspec.Meta(ge=1024, le=2**50)] | None = None
+    """Of output, all runs together; one run alone cannot have more either."""
 
 
 class JobSpec(Value, frozen=True, kw_only=True):

@@ -78,6 +78,12 @@ def add_parser(nouns: Nouns[Any]) -> None:
     )
     add("--role", choices=["auto", "voter", "observer"], help="default auto")
     add("--label", action="append", metavar="KEY=VALUE", help="for targets of jobs; repeatable")
+    add(
+        "--output-bytes",
+        type=int,
+        metavar="N",
+        help="room for the output of runs on this node's disk; default: half of the file system",
+    )
     add("--max-runs", type=int, metavar="N", help="runs at once on this node; 0 is no limit")
     add("--log-level", choices=["debug", "info", "warning", "error"], help="default info")
     add("--log-format", choices=["text", "json"], help="default text")

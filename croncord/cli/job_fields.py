@@ -38,6 +38,9 @@ _SINGLE: tuple[tuple[str, str, Callable[[str], Any], str, str], ...] = (
     ("--retries", "retries.count", int, "N", "try a failed run again this often"),
     ("--retry-delay", "retries.delay_seconds", duration, "DURATION", ""),
     ("--log-bytes", "limits.log_bytes", at_least_one, "N", "keep at most this much output"),
+    ("--keep-runs", "retention.runs", at_least_one, "N", "forget runs beyond the newest N"),
+    ("--keep-days", "retention.days", at_least_one, "N", "forget runs older than N days"),
+    ("--keep-bytes", "retention.bytes", at_least_one, "N", "forget old runs beyond N of output"),
     (
         "--memory-bytes",
         "limits.memory_bytes",

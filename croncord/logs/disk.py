@@ -27,7 +27,7 @@ from croncord.logs.blocks import (
     encode_block,
 )
 from croncord.logs.chunks import Block, Position
-from croncord.logs.days import BLOCKS, Days
+from croncord.logs.days import BLOCKS, Days, disk_bytes
 from croncord.logs.journal import Record, encode_entry
 from croncord.logs.keys import (
     LogRow,
@@ -282,6 +282,10 @@ class Disk:
         """Return how many outputs are sealed."""
         with self.index.read() as reading:
             return reading.count(ROWS) - reading.count(UNSEALED)
+
+    def file_bytes(self) -> int:
+        """Return what the index and all days take on disk."""
+        return disk_bytes(self.root / "index") + sum(self.days.disk_bytes().values())
 
     def outputs(self, first: bytes = b"", limit: int = 1000) -> list[tuple[bytes, bytes]]:
         """Return keys and packed rows in order, from the first key not below `first`."""

@@ -8,14 +8,14 @@ that says `lost` gives way to one that knows better.
 
 import logging
 from collections.abc import Callable, Collection, Mapping
+from datetime import datetime
 from typing import Final, Protocol
 
 from croncord.clock import Clock
 from croncord.errors import CronCordError
 from croncord.lifecycle import RunState
 from croncord.logs.ledger import RunLedger
-from croncord.logs.ledger_rows import day_ids
-from croncord.logs.retention import Keep, oldest_kept
+from croncord.logs.ledger_rows import day_ids, stored_bytes
 from croncord.model import Run
 
 FIRST_PAUSE_SECONDS: Final = 1.0
@@ -46,13 +46,19 @@ class LedgerFiller:
         clock: Clock,
         addresses: Callable[[], Mapping[str, str]],
         on_filled: Callable[[], None],
+        oldest: Callable[[], datetime],
     ) -> None:
-        """`addresses` gives the other members by name; `on_filled` is told that rows came."""
+        """Take what to fill, from where, and how far back.
+
+        `addresses` gives the other members by name, `oldest` the first instant of what is kept;
+        `on_filled` is told that rows came.
+        """
         self._ledger = ledger
         self._peers = peers
         self._clock = clock
         self._addresses = addresses
         self._on_filled = on_filled
+        self._oldest = oldest
 
     async def run(self) -> None:
         """Compare for ever; cancel to stop.
@@ -90,7 +96,7 @@ class LedgerFiller:
         theirs = await self._peers.ledger_days(address)
         await self._ledger.flush()
         ours = await self._ledger.days()
-        oldest = f"{oldest_kept(self._clock.now(), Keep().days):%Y%m%d}"
+        oldest = f"{self._oldest():%Y%m%d}"
         taken = 0
         for day in sorted(theirs, reverse=True):
             if day >= oldest and ours.get(day) != theirs[day]:
@@ -110,4 +116,13 @@ class LedgerFiller:
 
     def _is_news(self, run: Run) -> bool:
         held = self._ledger.get(run.id)
-        return held is None or (held.state is RunState.LOST and run.state is not RunState.LOST)
+        if held is None or (held.state is RunState.LOST and run.state is not RunState.LOST):
+            return True
+        # The outputs of lost attempts are agreed on after their row was final.
+        return held.state is run.state and _agreed(run) > _agreed(held)
+
+
+def _agreed(run: Run) -> tuple[int, int]:
+    """Count the outputs that are agreed on, and their bytes."""
+    logs = [run.log, *(attempt.log for attempt in run.attempts)]
+    return sum(bool(log.sha256) for log in logs), stored_bytes(run)

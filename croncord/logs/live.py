@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Sequence
 
 from croncord.errors import Conflict
-from croncord.frames import END, Frame, decode_frames, encode_frame, encode_gap
+from croncord.frames import END, SYSTEM, Frame, decode_frames, encode_frame, encode_gap
 from croncord.logs.chunks import CHUNK_BYTES, Chunk, Position, from_frame, merge
 from croncord.logs.keys import LogRow
 from croncord.logs.tally import Tally, output_bytes
@@ -50,7 +50,9 @@ class LiveLog:
         """Output that a crash of this node cannot take away."""
         self._source = held.source
         self._partial = b""
-        self._dropped_bytes = 0
+        self.dropped_bytes = 0
+        """All output that was left out, for want of room."""
+        self._untold_bytes = 0
         self._changed = asyncio.Event()
 
     @property
@@ -68,11 +70,11 @@ class LiveLog:
         """The end of what is held, in the feeder's count."""
         return self._source
 
-    def feed(self, source: int, data: bytes, *, drop: bool = False) -> int:
+    def feed(self, source: int, data: bytes, *, drop: str = "") -> int:
         """Take bytes that stand at `source` in the feeder's count; what is known is ignored.
 
-        With `drop` output is counted and left out; the end frame is always kept. Returns the bytes
-        added. Raises Conflict when bytes before these are missing.
+        With `drop`, a reason, output is counted and left out; a remark tells where that begins and
+        a gap how much it was. The end frame is always kept. Returns the bytes added. Raises Conflict when bytes before these are missing.
         """
         known = self.taken - source
         if known < 0:
@@ -89,7 +91,7 @@ class LiveLog:
         self._partial = waiting[consumed:]
         before = self.end
         if drop:
-            self._drop(frames)
+            self._drop(frames, drop)
         else:
             self._keep(frames, waiting)
         if self.end > before:
@@ -97,7 +99,7 @@ class LiveLog:
         return self.end - before
 
     def _keep(self, frames: Sequence[Frame], data: bytes) -> None:
-        if frames and self._dropped_bytes:
+        if frames and self._untold_bytes:
             self._note_gap(frames[0].milliseconds)
         batch: list[Frame] = []
         start = end = 0
@@ -116,23 +118,31 @@ class LiveLog:
         self.tail.append(Chunk(self.end, data, self._source, output, lines))
         self.end += len(data)
 
-    def _drop(self, frames: Sequence[Frame]) -> None:
+    def _drop(self, frames: Sequence[Frame], reason: str) -> None:
         for frame in frames:
             if frame.stream == END:
                 self._keep([frame], encode_frame(END, frame.payload, frame.milliseconds))
-            else:
-                self._source += frame.size
-                self._dropped_bytes += len(output_bytes([frame]))
+                continue
+            size = len(output_bytes([frame]))
+            if size and not self._untold_bytes:
+                self._remark(f"output is dropped here: {reason}", frame.milliseconds)
+            self._source += frame.size
+            self._untold_bytes += size
+            self.dropped_bytes += size
+
+    def _remark(self, text: str, milliseconds: int) -> None:
+        remark = encode_frame(SYSTEM, text.encode(), milliseconds)
+        self._add(decode_frames(remark)[0], remark, 0)
 
     def _note_gap(self, milliseconds: int) -> None:
-        gap = encode_gap(self._dropped_bytes, milliseconds)
-        self._dropped_bytes = 0
+        gap = encode_gap(self._untold_bytes, milliseconds)
+        self._untold_bytes = 0
         frames, _ = decode_frames(gap)
         self._add(frames, gap, 0)
 
     def finish(self) -> None:
         """Nothing more will be fed: write down what was dropped last."""
-        if self._dropped_bytes:
+        if self._untold_bytes:
             self._note_gap(0)
         self._partial = b""
         self.finished = True

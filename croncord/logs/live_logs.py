@@ -46,6 +46,8 @@ class LiveLogs:
         self._now = now
         self.unwritten_bytes = 0
         """Bytes in memory that are not on disk in any form."""
+        self.dropped_bytes = 0
+        """Output that was dropped for want of room."""
 
     def get(self, raw_key: bytes) -> LiveLog | None:
         """Return a live output."""
@@ -65,9 +67,11 @@ class LiveLogs:
         if is_new:
             self._rows[log.raw_key] = log.row
 
-    def feed(self, log: LiveLog, source: int, data: bytes, *, drop: bool = False) -> None:
+    def feed(self, log: LiveLog, source: int, data: bytes, *, drop: str = "") -> None:
         """Add bytes to one; see `LiveLog.feed`."""
+        before = log.dropped_bytes
         self.unwritten_bytes += log.feed(source, data, drop=drop)
+        self.dropped_bytes += log.dropped_bytes - before
         if log.tail and log.tail_since is None:
             log.tail_since = self._now()
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from croncord.errors import Conflict, NotFound, StoreError
 from croncord.logs.blocks import DAMAGED_HINT, DamagedError
+from croncord.logs.budget import Budget
 from croncord.logs.chunks import Position
 from croncord.logs.disk import Batch, Disk, unpack_inline
 from croncord.logs.held import HeldLogs
@@ -41,10 +42,18 @@ class LocalLogs(HeldLogs):
     """Outputs on this node's disk, the newest bytes in memory. Called on the event loop."""
 
     def __init__(
-        self, disk: Disk, *, is_recovered: bool, room_bytes: int, retry_seconds: float
+        self,
+        disk: Disk,
+        *,
+        is_recovered: bool,
+        room_bytes: int,
+        retry_seconds: float,
+        disk_bytes: int,
     ) -> None:
         super().__init__(disk, LiveLogs(disk.next_sequence(), asyncio.get_running_loop().time))
         self._room_bytes = room_bytes
+        self.budget = Budget(disk, disk_bytes)
+        self._told_shortage = ""
         self._is_recovered = is_recovered
         self._floor = disk.floor()
         self.closing = False
@@ -69,10 +78,16 @@ class LocalLogs(HeldLogs):
 
     @classmethod
     async def open(
-        cls, root: Path, *, room_bytes: int = ROOM_BYTES, retry_seconds: float = RETRY_SECONDS
+        cls,
+        root: Path,
+        *,
+        room_bytes: int = ROOM_BYTES,
+        retry_seconds: float = RETRY_SECONDS,
+        disk_bytes: int = 0,
     ) -> "LocalLogs":
         """Open the directory and recover what a crash left. Raises StoreError.
 
+        `disk_bytes` is the room for output on disk; 0 for half of the file system.
         What cannot be recovered because the disk is full is tried again before anything is
         written.
         """
@@ -89,7 +104,11 @@ class LocalLogs(HeldLogs):
         disk, is_recovered = await asyncio.to_thread(prepare)
         mark_open(root)
         return cls(
-            disk, is_recovered=is_recovered, room_bytes=room_bytes, retry_seconds=retry_seconds
+            disk,
+            is_recovered=is_recovered,
+            room_bytes=room_bytes,
+            retry_seconds=retry_seconds,
+            disk_bytes=disk_bytes,
         )
 
     def _commit(self, batch: Batch) -> None:
@@ -186,9 +205,10 @@ class LocalLogs(HeldLogs):
     async def append(self, key: LogKey, source: int, data: bytes, *, may_drop: bool) -> int:
         """Add bytes that stand at `source` in the feeder's count; returns where it goes on.
 
-        While the disk cannot keep up it waits. While the disk refuses and memory is used up it
-        drops and counts, or raises StoreError without `may_drop`. Raises Conflict when bytes
-        before these are missing or the output is sealed, NotFound when it was not begun.
+        While the disk cannot keep up it waits. While the disk refuses and memory is used up, and
+        while this node has no room for more output, it drops and counts, or raises StoreError
+        without `may_drop`. Raises Conflict when bytes before these are missing or the output is
+        sealed, NotFound when it was not begun.
         """
         while self._live.unwritten_bytes > self._room_bytes and self.failure is None:
             self._writer.kick()
@@ -196,12 +216,30 @@ class LocalLogs(HeldLogs):
         live = self._live.get(pack(key))
         if live is None:
             return self._append_to_sealed(key, source, data)
-        drop = self._live.unwritten_bytes > self._room_bytes
-        if drop and not may_drop and self.failure is not None:
-            raise self.failure
-        self._live.feed(live, source, data, drop=drop and may_drop)
+        shortage = self._shortage()
+        if shortage and not may_drop:
+            hint = "Free some room on this disk, or give output more with --output-bytes."
+            raise self.failure or StoreError(f"no room for copies: {shortage}", hint=hint)
+        self._live.feed(live, source, data, drop=shortage)
         self._writer.kick()
         return live.taken
+
+    def _shortage(self) -> str:
+        """Return why nothing more can be kept, empty when it can."""
+        shortage = self.budget.shortage()
+        if self.failure is not None and self._live.unwritten_bytes > self._room_bytes:
+            shortage = f"the disk refuses it: {self.failure}"
+        if shortage and not self._told_shortage:
+            _log.error("output is dropped: %s", shortage)
+        elif self._told_shortage and not shortage:
+            _log.warning("output is kept again")
+        self._told_shortage = shortage
+        return shortage
+
+    @property
+    def dropped_bytes(self) -> int:
+        """How much output was dropped since the start because there was no room for it."""
+        return self._live.dropped_bytes
 
     def _append_to_sealed(self, key: LogKey, source: int, data: bytes) -> int:
         row = self.row(key)

@@ -47,9 +47,10 @@ class LogStore:
         node: str = "",
         peers: Peers | None = None,
         address_of: Callable[[str], str | None] = _nowhere,
+        disk_bytes: int = 0,
     ) -> "LogStore":
-        """Open the directory and recover what a crash left. Raises StoreError."""
-        local = await LocalLogs.open(root)
+        """Open the directory and recover what a crash left; see `LocalLogs.open`."""
+        local = await LocalLogs.open(root, disk_bytes=disk_bytes)
         return cls(local, node=node, peers=peers, address_of=address_of)
 
     async def stop(self) -> None:

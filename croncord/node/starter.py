@@ -122,7 +122,7 @@ def _request(run: Run, job: Job, node: str, upstream: Run | None) -> LaunchReque
         user=spec.user,
         timeout_seconds=spec.timeout_seconds,
         kill_grace_seconds=spec.kill_grace_seconds,
-        log_bytes=spec.limits.log_bytes,
+        log_bytes=min(spec.limits.log_bytes, spec.retention.bytes or spec.limits.log_bytes),
         on_limit=spec.limits.on_limit,
         memory_bytes=spec.limits.memory_bytes,
         processes=spec.limits.processes,

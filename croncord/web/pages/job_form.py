@@ -24,7 +24,7 @@ SPANS = (
 NUMBERS = (
     "retries.count", "retries.backoff", "limits.log_bytes", "limits.memory_bytes",
     "limits.cpu_percent", "limits.processes", "limits.open_files", "nice", "pause_after_failures",
-    "retention.runs", "retention.days",
+    "retention.runs", "retention.days", "retention.bytes",
 )  # fmt: skip
 TIMES = ("start_at", "end_at")
 TICKS = ("target.every_node", "retries.other_node", "paused")
@@ -33,7 +33,7 @@ PAIRS = ("environment", "target.labels")
 MAY_BE_NONE = frozenset(
     {"timeout_seconds", "start_at", "end_at", "pause_after_failures", "retention.runs"}
     | {"retention.days", "limits.memory_bytes", "limits.cpu_percent", "limits.processes"}
-    | {"limits.open_files"}
+    | {"limits.open_files", "retention.bytes"}
 )
 NAMES = frozenset(
     (*TEXTS, *SPANS, *NUMBERS, *TIMES, *TICKS, *LISTS, *PAIRS, "schedule", "script", "version")

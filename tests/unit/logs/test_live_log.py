@@ -4,7 +4,7 @@ import pytest
 from log_material import end, numbered, out
 
 from croncord.errors import Conflict, Invalid
-from croncord.frames import STDOUT, decode_frames, encode_frame, encode_gap
+from croncord.frames import STDOUT, SYSTEM, decode_frames, encode_frame, encode_gap
 from croncord.logs.blocks import BLOCK_BYTES
 from croncord.logs.chunks import CHUNK_BYTES, Position, cut_blocks
 from croncord.logs.keys import LogRow
@@ -15,6 +15,13 @@ from croncord.logs.tally import Tally
 @pytest.fixture
 async def log():
     return LiveLog(b"k" * 17, LogRow(started_ms=0, journal_from=0), Position(), Tally())
+
+
+WHY = "the disk is full"
+
+
+def remark():
+    return encode_frame(SYSTEM, b"output is dropped here: the disk is full", 0)
 
 
 A, B, C = out("a\n"), out("bb\n"), out("ccc\n")
@@ -66,10 +73,10 @@ async def test_a_sealed_output_ignores_what_it_has_and_refuses_more(log):
 
 async def test_what_was_dropped_is_counted_and_its_place_is_marked(log):
     log.feed(0, A)
-    log.feed(len(A), B + C, drop=True)
-    log.feed(len(A + B + C), end(9), drop=True)
+    log.feed(len(A), B + C, drop=WHY)
+    log.feed(len(A + B + C), end(9), drop=WHY)
     log.finish()
-    assert log.read(0, 1000) == A + encode_gap(7, 9) + end(9)
+    assert log.read(0, 1000) == A + remark() + encode_gap(7, 9) + end(9)
     assert log.tally.final().truncated_bytes == 7
     assert log.tally.final().complete
     assert log.source_end == len(A + B + C + end(9))
@@ -77,17 +84,17 @@ async def test_what_was_dropped_is_counted_and_its_place_is_marked(log):
 
 async def test_the_feeder_goes_on_in_its_own_count_after_a_drop(log):
     log.feed(0, A)
-    log.feed(len(A), B, drop=True)
+    log.feed(len(A), B, drop=WHY)
     assert log.taken == len(A + B)
     log.feed(len(A + B), C)
-    assert log.read(0, 1000) == A + encode_gap(3, 0) + C
+    assert log.read(0, 1000) == A + remark() + encode_gap(3, 0) + C
 
 
 async def test_what_was_dropped_last_is_marked_when_it_is_sealed(log):
     log.feed(0, A)
-    log.feed(len(A), B, drop=True)
+    log.feed(len(A), B, drop=WHY)
     log.finish()
-    assert log.read(0, 1000) == A + encode_gap(3, 0)
+    assert log.read(0, 1000) == A + remark() + encode_gap(3, 0)
 
 
 async def test_a_reader_may_begin_at_any_frame_and_nowhere_else(log):

@@ -17,8 +17,10 @@ KEY, OLD = a_key(), a_key("old")
 
 
 @pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 12 MiB."""
+def small_disk(tmp_path, monkeypatch):
+    """A file system of 12 MiB, all of it for output."""
+    monkeypatch.setattr("croncord.logs.budget.FREE_BYTES", 0)
+    monkeypatch.setattr("croncord.logs.budget.FRACTION", 2.0)
     path = tmp_path / "disk"
     path.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(path)]

@@ -6,9 +6,11 @@ import msgspec
 import pytest
 from log_material import end, numbered, store_at, text, write
 
+from croncord import model
 from croncord.clock import ManualClock
 from croncord.errors import StoreError
 from croncord.lifecycle import RunState, Trigger
+from croncord.logs.budget import Budget
 from croncord.logs.ledger import RunLedger
 from croncord.logs.ledger_fill import LedgerFiller
 from croncord.logs.retention import Keep, Retention
@@ -105,8 +107,8 @@ async def test_a_node_without_room_gives_up_its_oldest_days_and_keeps_the_rows(
 ):
     rows = [row(days) for days in range(4)]
     await keep(store, ledger, rows, lines=3000)
-    tiny = Keep(disk_fraction=1e-12)
-    await Retention(store.local, ledger, ManualClock(NOW), tiny).apply()
+    store.local.budget = Budget(store.local.disk, 1)
+    await Retention(store.local, ledger, ManualClock(NOW)).apply()
     assert len(store.local.disk.days.names()) == 1
     assert kept(ledger) == [run.id for run in rows]
     assert [store.local.is_given_up(LogKey(run.id, 1)) for run in rows] == [False, *[True] * 3]
@@ -146,6 +148,7 @@ async def test_an_empty_ledger_is_filled_from_another_node_and_then_left_alone(l
         clock=ManualClock(NOW),
         addresses=lambda: {"n2": "http://n2"},
         on_filled=lambda: filled.append(1),
+        oldest=lambda: NOW - timedelta(days=90),
     )
     assert await filler.fill()
     assert filled == [1]
@@ -178,3 +181,70 @@ async def test_a_disk_that_refuses_holds_no_more_than_so_many_rows_in_memory(led
         ledger.put([run])
     assert len(ledger._waiting) == 50
     assert ledger.lacks_rows.is_set()
+
+
+def wishing(**wishes):
+    return lambda: {job: model.Retention(**wish) for job, wish in wishes.items()}
+
+
+async def test_a_job_keeps_as_many_runs_days_and_bytes_as_it_says(store, ledger):
+    rows = [row(n, job=job, minute=n) for job in ("few", "short", "small", "j1") for n in range(6)]
+    await keep(store, ledger, rows)
+    wishes = wishing(few={"runs": 2}, short={"days": 3}, small={"bytes": 1024})
+    big = [row(n, job="small", minute=30 + n, size=400) for n in range(6)]
+    await keep(store, ledger, big)
+    await Retention(store.local, ledger, ManualClock(NOW), wishes=wishes).apply()
+    counts = {job: len(kept(ledger, job_id=job)) for job in ("few", "short", "small", "j1")}
+    assert counts == {"few": 2, "short": 4, "small": 4, "j1": 6}
+    for run in rows:
+        is_kept = ledger.get(run.id) is not None
+        assert (store.status(LogKey(run.id, 1)) is not None) == is_kept
+
+
+async def test_a_job_that_keeps_more_days_than_the_rest_does_so_alone(store, ledger, tmp_path):
+    clock = ManualClock(NOW)
+    mine = [row(days, job="archive") for days in (1, 100, 300, 500)]
+    rest = [row(days) for days in (1, 80, 100, 300)]
+    await keep(store, ledger, [*mine, *rest], lines=3000)
+    wishes = wishing(archive={"days": 365})
+    retention = Retention(store.local, ledger, clock, wishes=wishes)
+    await retention.apply()
+    assert kept(ledger) == [run.id for run in (mine[0], rest[0], rest[1], mine[1], mine[2])]
+    assert store.status(LogKey(rest[2].id, 1)) is None
+    assert len(await text(store, LogKey(mine[2].id, 1))) > 100_000
+    assert retention.oldest() < NOW - timedelta(days=300)
+    clock.step(300 * 86400)
+    await retention.apply()
+    assert kept(ledger) == [mine[0].id]
+    assert len(store.local.disk.days.names()) == 1
+
+
+async def test_a_job_that_changes_its_mind_is_trimmed_with_the_next_pass(store, ledger):
+    await keep(store, ledger, [row(0, minute=n) for n in range(6)])
+    said = {}
+    retention = Retention(store.local, ledger, ManualClock(NOW), wishes=lambda: dict(said))
+    await retention.apply()
+    said["j1"] = model.Retention(runs=1)
+    await retention.apply()
+    assert len(kept(ledger)) == 1
+
+
+async def test_a_row_whose_output_was_agreed_on_later_replaces_the_one_held(ledger, tmp_path):
+    lost = msgspec.structs.replace(row(0), state=RunState.LOST, log=LogInfo())
+    agreed = LogInfo(bytes=5, sha256="a" * 64, recovered="quorum")
+    other = await RunLedger.start(tmp_path / "other")
+    other.put([msgspec.structs.replace(lost, log=agreed)])
+    await other.flush()
+    for held, taken in ((lost, agreed), (msgspec.structs.replace(lost, log=agreed), agreed)):
+        ledger.put([held])
+        filler = LedgerFiller(
+            ledger,
+            OtherLedger(other),
+            clock=ManualClock(NOW),
+            addresses=lambda: {"n2": "http://n2"},
+            on_filled=lambda: None,
+            oldest=lambda: NOW - timedelta(days=90),
+        )
+        await filler.fill()
+        assert ledger.get(lost.id).log == taken
+    await other.stop()
