@@ -32,11 +32,11 @@ class Client(threading.Thread):
         self._insists = insists
         self._names = [name, *(other for other in order["nodes"] if other != name)]
         self._notes = Path(order["notes"] + f".notes-{name}").open("a", encoding="utf-8")  # noqa: SIM115 - open as long as it lives
-        self._stop = Path(order["stop"])
+        self._until = Path(order["stop"])
 
     def run(self) -> None:
         for n in count():
-            if self._stop.exists():
+            if self._until.exists():
                 break
             name = f"{self._order['prefix']}-{self.name}-{n:05}"
             job = {"name": name, "script": "true\n", "schedule": "@manual"}
