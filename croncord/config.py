@@ -4,7 +4,7 @@ import ipaddress
 import os
 import socket
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -225,22 +225,7 @@ def check(settings: Settings) -> None:
             f"http and raft are both {settings.http}", hint="Give each a port of its own."
         )
     peers = settings.peers
-    names = [peer.name for peer in peers]
-    for name in (settings.name, *names):
-        try:
-            msgspec.convert(name, Name)
-        except msgspec.ValidationError:
-            raise ConfigError(
-                f"name: {name!r} cannot be the name of a node",
-                hint="It has 1 to 128 characters and neither / nor control characters.",
-            ) from None
-    if len(set(names)) < len(names):
-        raise ConfigError("peer: a name appears twice", hint="Every member needs its own name.")
-    if peers and settings.name not in names:
-        raise ConfigError(
-            f"name is {settings.name!r}, but the peers are {', '.join(names)}",
-            hint="Name this node like one of the peers, and list it among them too.",
-        )
+    _check_names(settings.name, [peer.name for peer in peers])
     if settings.join and peers:
         raise ConfigError(
             "join and peer exclude each other",
@@ -267,6 +252,24 @@ def check(settings: Settings) -> None:
         )
     if settings.max_runs < 0:
         raise ConfigError(f"max_runs is {settings.max_runs}; it is 0 (no limit) or more")
+
+
+def _check_names(own: str, peers: Sequence[str]) -> None:
+    for name in (own, *peers):
+        try:
+            msgspec.convert(name, Name)
+        except msgspec.ValidationError:
+            raise ConfigError(
+                f"name: {name!r} cannot be the name of a node",
+                hint="It has 1 to 128 characters and neither / nor control characters.",
+            ) from None
+    if len(set(peers)) < len(peers):
+        raise ConfigError("peer: a name appears twice", hint="Every member needs its own name.")
+    if peers and own not in peers:
+        raise ConfigError(
+            f"name is {own!r}, but the peers are {', '.join(peers)}",
+            hint="Name this node like one of the peers, and list it among them too.",
+        )
 
 
 def _has_secret(data_dir: Path) -> bool:
