@@ -13,8 +13,9 @@ import msgspec
 from croncord import __version__
 from croncord.clock import Clock
 from croncord.config import Settings
+from croncord.credentials import Token
 from croncord.errors import ConfigError, NoLeader, OutcomeUnknown
-from croncord.model import Node, NodeRole, Token
+from croncord.model import Node, NodeRole
 from croncord.raft.commands import AnyCommand, InitCluster, PutNode, PutToken, RemoveNode
 from croncord.raft.port import Replica
 from croncord.schedule import tzdata_version

@@ -1,4 +1,4 @@
-"""The values that the cluster agrees on: jobs, runs, nodes, access. Frozen; changed by replacement.
+"""The values that the cluster agrees on: jobs, runs, nodes. Frozen; changed by replacement.
 
 The field names are those of the API; msgspec checks types and refuses unknown fields. Rules that a
 type cannot say (a schedule that parses, a zone that exists) are in `croncord.validation`.
@@ -38,7 +38,6 @@ Strategy = Literal["least_loaded", "spread", "hash", "random"]
 Overlap = Literal["skip", "queue_one", "queue_all", "replace", "allow"]
 Delivery = Literal["at_most_once", "at_least_once"]
 DstPolicy = Literal["cron", "once", "skip", "every"]
-Role = Literal["viewer", "operator", "admin"]
 NodeRole = Literal["auto", "voter", "observer"]
 
 
@@ -408,36 +407,6 @@ class RemovedNode(Value, frozen=True, kw_only=True):
     name: Name
     at: datetime
     by: str = ""
-
-
-class Token(Value, frozen=True, kw_only=True):
-    """A key for programs. Only its digest is kept."""
-
-    id: str
-    name: str
-    role: Role
-    sha256: str
-    created_at: datetime
-    created_by: str
-    expires_at: datetime | None = None
-
-
-class User(Value, frozen=True, kw_only=True):
-    """A person who signs in with a password."""
-
-    name: Name
-    role: Role
-    password: str
-    """Salted scrypt digest; see `croncord.service.access`."""
-    created_at: datetime
-
-
-class Link(Value, frozen=True, kw_only=True):
-    """A sign-in link that works once."""
-
-    sha256: str
-    purpose: Literal["setup", "signin"]
-    expires_at: Instant
 
 
 def script_sha256(script: str) -> str:

@@ -160,6 +160,8 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
     trigger: str = ""
     since: datetime | None = None
     until: datetime | None = None
+    job_ids: frozenset[str] | None = None
+    """Rows of any of these jobs; None for all."""
 
 
 class Ledger(Protocol):

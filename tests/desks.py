@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from croncord.clock import SystemClock
+from croncord.credentials import User
 from croncord.frames import STDERR, STDOUT, encode_frame
 from croncord.lifecycle import RunState
 from croncord.logs.ledger import RunLedger
 from croncord.logs.log_store import LogStore
-from croncord.model import LogInfo, Node, User
+from croncord.model import LogInfo, Node
 from croncord.ports import LogKey
 from croncord.raft.commands import (
     Assignment,
@@ -109,15 +110,15 @@ class Office:
 
     # People
 
-    async def add_user(self, name, role="operator", password=PASSWORD):
+    async def add_user(self, name, role="operator", password=PASSWORD, **fields):
         digest = await hash_password(password, CHEAP)
         now = self.clock.now()
-        user = User(name=name, role=role, password=digest, created_at=now)
+        user = User(name=name, role=role, password=digest, created_at=now, **fields)
         await self.do(PutUser(at=now, user=user))
 
     async def add_token(self, role):
         """Return the secret of a new token of that role."""
-        made = await self.desk.access.create_token(ADMIN, {"name": f"a {role}", "role": role})
+        made = await self.desk.people.create_token(ADMIN, {"name": f"a {role}", "role": role})
         return made["token"]
 
     async def put_token(self, token):

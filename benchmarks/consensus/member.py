@@ -11,7 +11,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from croncord.model import User
+from croncord.credentials import User
 from croncord.raft.commands import PutUser
 from croncord.raft.replica import RaftReplica
 

@@ -4,21 +4,21 @@ import argparse
 import getpass
 import sys
 from datetime import UTC, datetime
-from typing import Any, get_args
+from typing import Any
 
 from croncord.cli import words
 from croncord.cli.calling import connected
 from croncord.cli.client import Client
 from croncord.cli.output import Column, say, say_json, say_table
 from croncord.cli.parser import Nouns, add_noun, add_verb
+from croncord.cli.reach import add_reach_options, reach_fields, reach_words
 from croncord.cli.wire import path_of
 from croncord.errors import FieldError, Invalid
-from croncord.model import Role
 
 
 def add_parser(nouns: Nouns[Any]) -> None:
     """Add `user` and its verbs."""
-    verbs = add_noun(nouns, "user", "add, list and remove people who sign in")
+    verbs = add_noun(nouns, "user", "add, change, list and remove people who sign in")
     add = add_verb(
         verbs,
         "add",
@@ -27,8 +27,31 @@ def add_parser(nouns: Nouns[Any]) -> None:
         example="croncord user add ada --role operator\npass show ada | croncord user add ada",
     )
     add.add_argument("name", metavar="NAME")
-    add.add_argument("--role", choices=get_args(Role), default="operator")
+    add_reach_options(add, role="operator")
     add_verb(verbs, "list", connected(list_users), "list people", example="croncord user list")
+    edit = add_verb(
+        verbs,
+        "edit",
+        connected(edit_user),
+        "change what a person may, or their password",
+        example="croncord user edit ada --tag team-a --tag team-b\ncroncord user edit ada --password",
+    )
+    edit.add_argument("name", metavar="NAME")
+    add_reach_options(edit, role=None)
+    edit.add_argument(
+        "--password",
+        action="store_true",
+        help="ask for a new one, or read it from standard input; ends the person's sessions",
+    )
+    sign_out = add_verb(
+        verbs,
+        "sign-out",
+        connected(sign_out_user),
+        "end a person's sessions in every browser",
+        example="croncord user sign-out ada",
+        prints_data=False,
+    )
+    sign_out.add_argument("name", metavar="NAME")
     remove = add_verb(
         verbs,
         "remove",
@@ -42,12 +65,34 @@ def add_parser(nouns: Nouns[Any]) -> None:
 
 async def add_user(client: Client, args: argparse.Namespace) -> None:
     """Add a person."""
-    body = {"name": args.name, "password": read_password(), "role": args.role}
+    body = {"name": args.name, "password": read_password(), **reach_fields(args)}
     user = await client.post(path_of("users"), body)
     if args.json:
         say_json(user)
     else:
-        say(f"Added {words.cell(user['name'])}, role {user['role']}.")
+        say(f"Added {words.cell(user['name'])}, role {reach_words(user)}.")
+
+
+async def edit_user(client: Client, args: argparse.Namespace) -> None:
+    """Change a person."""
+    body = reach_fields(args)
+    if args.role and not args.tags:
+        body["grants"] = []
+    if args.password:
+        body["password"] = read_password()
+    if not body:
+        raise Invalid([FieldError("", "say what changes: --role, --tag or --password")])
+    user = await client.patch(path_of("users", args.name), body)
+    if args.json:
+        say_json(user)
+    else:
+        say(f"Changed {words.cell(user['name'])}, role {reach_words(user)}.")
+
+
+async def sign_out_user(client: Client, args: argparse.Namespace) -> None:
+    """End all sessions of a person."""
+    await client.post(path_of("users", args.name, "sign-out"))
+    say(f"{words.cell(args.name)} is signed out everywhere.")
 
 
 def read_password() -> str:
@@ -68,14 +113,14 @@ def read_password() -> str:
 
 async def list_users(client: Client, args: argparse.Namespace) -> None:
     """Print the people who may sign in."""
-    users = await client.get(path_of("users"))
+    users = await client.items(path_of("users"))
     if args.json:
-        say_json(users)
+        say_json({"items": users, "next_cursor": None, "total": len(users)})
         return
     now = datetime.now(UTC)
     columns = [
         Column("NAME", lambda u: words.cell(u["name"])),
-        Column("ROLE", lambda u: u["role"]),
+        Column("MAY", lambda u: words.cell(reach_words(u))),
         Column("ADDED", lambda u: words.relative(u["created_at"], now)),
     ]
     say_table(columns, users, "Nobody has a password yet; `croncord setup-link` lets you in.")

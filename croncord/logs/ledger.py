@@ -11,6 +11,7 @@ in memory and no more; what was let go of is fetched from another node later.
 """
 
 import asyncio
+import heapq
 import logging
 import zlib
 from collections import Counter
@@ -18,6 +19,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from croncord.logs.blocks import DamagedError
 from croncord.logs.ledger_rows import (
@@ -149,7 +152,7 @@ class RunLedger:
         ]
         with self._store.read() as reading:
             stored = 0
-            for run_id in _matching(reading, where, low, high):
+            for run_id in _in_reach(reading, where, low, high):
                 if stored >= limit:
                     break
                 value = reading.get(ROWS, run_id)
@@ -251,6 +254,15 @@ def _index_keys(value: bytes) -> set[tuple[str, bytes]]:
         return set(index_keys(unpack_run(value)))
     except DamagedError:
         return set()  # its entries stay behind; a page passes over what has no row
+
+
+def _in_reach(reading: Reading, where: RunFilter, low: bytes, high: bytes) -> Iterator[bytes]:
+    """Yield matching run ids from the newest down, of the jobs asked for."""
+    if where.job_ids is None or where.job_id:
+        asked_for = where.job_ids is None or where.job_id in where.job_ids
+        return _matching(reading, where, low, high) if asked_for else iter(())
+    one_each = (msgspec.structs.replace(where, job_id=job_id) for job_id in where.job_ids)
+    return heapq.merge(*(_matching(reading, one, low, high) for one in one_each), reverse=True)
 
 
 def _matching(reading: Reading, where: RunFilter, low: bytes, high: bytes) -> Iterator[bytes]:

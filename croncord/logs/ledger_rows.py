@@ -119,5 +119,7 @@ def matches(run: Run, where: RunFilter) -> bool:
         wanted = getattr(where, field)
         if wanted and str(getattr(run, field) or "") != wanted:
             return False
+    if where.job_ids is not None and run.job_id not in where.job_ids:
+        return False
     low, high = bounds(where, "")
     return low <= run.id.encode() < high

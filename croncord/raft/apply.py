@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Any
 
 from croncord.raft import (
+    access_apply,
     backfill_apply,
     calendars_apply,
     cluster_apply,
@@ -48,12 +49,15 @@ HANDLERS: MappingProxyType[type, Handler] = MappingProxyType(
         commands.PutCalendar: calendars_apply.put_calendar,
         commands.DeleteCalendar: calendars_apply.delete_calendar,
         commands.InitCluster: cluster_apply.init_cluster,
-        commands.PutToken: cluster_apply.put_token,
-        commands.RevokeToken: cluster_apply.revoke_token,
-        commands.PutUser: cluster_apply.put_user,
-        commands.RemoveUser: cluster_apply.remove_user,
-        commands.PutLink: cluster_apply.put_link,
-        commands.UseLink: cluster_apply.use_link,
+        commands.PutToken: access_apply.put_token,
+        commands.RevokeToken: access_apply.revoke_token,
+        commands.RotateToken: access_apply.rotate_token,
+        commands.PutUser: access_apply.put_user,
+        commands.RemoveUser: access_apply.remove_user,
+        commands.EndSession: access_apply.end_session,
+        commands.EndSessions: access_apply.end_sessions,
+        commands.PutLink: access_apply.put_link,
+        commands.UseLink: access_apply.use_link,
     }
 )
 

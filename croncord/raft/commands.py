@@ -6,6 +6,7 @@ who asked (`by`), ids, the leader's term. Applying a command is then the same on
 
 import msgspec
 
+from croncord.credentials import Link, Token, User
 from croncord.errors import FieldError, Invalid
 from croncord.lifecycle import Reason, RunState, Trigger
 from croncord.model import (
@@ -13,14 +14,11 @@ from croncord.model import (
     Instant,
     JobSpec,
     JoinToken,
-    Link,
     LogInfo,
     Messages,
     Name,
     Node,
     NodeRole,
-    Token,
-    User,
 )
 
 COMMAND_BYTES_MAX = 4 * 1024 * 1024
@@ -339,15 +337,39 @@ class RevokeToken(Command, frozen=True, kw_only=True):
     token_id: str
 
 
+class RotateToken(Command, frozen=True, kw_only=True):
+    """Give an API token another secret; the old one is worthless."""
+
+    token_id: str
+    sha256: str
+    prefix: str = ""
+
+
 class PutUser(Command, frozen=True, kw_only=True):
     """Create a user or replace one. `expect_new` refuses a taken name."""
 
     user: User
     expect_new: bool = False
+    must_exist: bool = False
+    """Refuse to create: the user may have been removed since they were read."""
 
 
 class RemoveUser(Command, frozen=True, kw_only=True):
     """Remove a user."""
+
+    name: Name
+
+
+class EndSession(Command, frozen=True, kw_only=True):
+    """End one session; its cookie would have been good until then."""
+
+    session: str
+    """Digest of its id."""
+    until: Instant
+
+
+class EndSessions(Command, frozen=True, kw_only=True):
+    """End all sessions of a user."""
 
     name: Name
 
@@ -392,8 +414,11 @@ AnyCommand = (
     | InitCluster
     | PutToken
     | RevokeToken
+    | RotateToken
     | PutUser
     | RemoveUser
+    | EndSession
+    | EndSessions
     | PutLink
     | UseLink
 )

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
-from croncord.model import Calendar, Job, JoinToken, Link, Node, Run, Token, User
+from croncord.credentials import Link, Token, User
+from croncord.model import Calendar, Job, JoinToken, Node, Run
 from croncord.raft.state import Outcome, Refusal
 
 _STRUCTS: Final = (Calendar, Job, JoinToken, Link, Node, Run, Token, User)

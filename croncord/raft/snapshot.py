@@ -4,21 +4,13 @@ One version byte, then msgpack. Tables are written in their own order, which is 
 node and tells which entry is the oldest. Restoring replaces everything; nothing is merged.
 """
 
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from croncord.model import (
-    Calendar,
-    Job,
-    JoinToken,
-    Link,
-    Node,
-    RemovedNode,
-    Run,
-    Token,
-    User,
-)
+from croncord.credentials import Link, Token, User
+from croncord.model import Calendar, Job, JoinToken, Node, RemovedNode, Run
 from croncord.raft.state import ClusterState
 
 _VERSION = b"\x01"
@@ -47,6 +39,7 @@ class StateCopy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     removed: dict[str, RemovedNode] = {}
     join_tokens: dict[str, JoinToken] = {}
     unclosed: dict[str, Run] = {}
+    ended_sessions: dict[str, datetime] = {}
 
 
 _encoder = msgspec.msgpack.Encoder()

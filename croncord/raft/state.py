@@ -13,18 +13,9 @@ from typing import Any
 
 import msgspec
 
+from croncord.credentials import Link, Token, User
 from croncord.locks import has_room, name_and_places
-from croncord.model import (
-    Calendar,
-    Job,
-    JoinToken,
-    Link,
-    Node,
-    RemovedNode,
-    Run,
-    Token,
-    User,
-)
+from croncord.model import Calendar, Job, JoinToken, Node, RemovedNode, Run
 from croncord.raft.table import Table
 
 VERSIONS_KEPT = 20
@@ -84,6 +75,8 @@ class ClusterState:
         self.tokens: Table[Token] = Table()
         self.users: Table[User] = Table()
         self.links: Table[Link] = Table()
+        self.ended_sessions: Table[datetime] = Table()
+        """Digests of sessions that were signed out, until their cookies expire."""
         self.keys: Table[str] = Table()
         """Idempotency keys of manual runs to run ids, oldest first."""
         self.calendars: Table[Calendar] = Table()

@@ -57,8 +57,7 @@ class BackfillService:
         They run oldest first, `max_parallel` at once, beside what the schedule launches: overlap,
         misfire and calendars do not apply to them. Raises Invalid when there are none or too many.
         """
-        who.require("operator")
-        job = find_job(await self._agreement.read(), ref)
+        job = find_job(await self._agreement.read(), who, ref, "run")
         since, until = utc_milliseconds(since), utc_milliseconds(until)
         errors = []
         if until > self._agreement.now():
@@ -100,16 +99,14 @@ class BackfillService:
 
     async def list(self, who: Who, ref: str, *, stale: bool = False) -> Rows:
         """Return the backfills of a job that are not over."""
-        who.require("viewer")
         agreed = await self._agreement.read(stale=stale)
-        job = find_job(agreed, ref)
+        job = find_job(agreed, who, ref)
         names = sorted({run.backfill for run in agreed.runs_of_job(job.id) if run.backfill})
         return [found for name in names if (found := self._find(job.id, name))]
 
     async def cancel(self, who: Who, ref: str, backfill_id: str, *, kill: bool = False) -> Json:
         """End what waits of a backfill, with `kill` also what runs. Raises NotFound when it is over."""
-        who.require("operator")
-        job = find_job(await self._agreement.read(), ref)
+        job = find_job(await self._agreement.read(), who, ref, "run")
         if self._find(job.id, backfill_id) is None:
             raise NotFound(f"no backfill {backfill_id[:64]!r} is under way", hint="It may be over.")
         await self._agreement.change(

@@ -12,6 +12,7 @@ from croncord.model import Calendar
 from croncord.preview import iso_utc
 from croncord.raft.commands import DeleteCalendar, PutCalendar
 from croncord.service.agreement import Agreement
+from croncord.service.lookup import seen_jobs
 from croncord.service.views import Json, Rows, Time, View
 from croncord.service.who import Who
 
@@ -56,7 +57,7 @@ class CalendarService:
         """Return all calendars by name."""
         who.require("viewer")
         agreed = await self._agreement.read(stale=stale)
-        return [self._json(calendar) for _, calendar in sorted(agreed.calendars.items())]
+        return [self._json(who, calendar) for _, calendar in sorted(agreed.calendars.items())]
 
     async def get(self, who: Who, name: str, *, stale: bool = False) -> Json:
         """Return one calendar. Raises NotFound."""
@@ -67,7 +68,7 @@ class CalendarService:
             raise NotFound(
                 f"no calendar is named {name[:128]!r}", hint="See the list of calendars."
             )
-        return self._json(calendar)
+        return self._json(who, calendar)
 
     async def put(self, who: Who, name: str, fields: Json) -> Json:
         """Create a calendar, or replace it; ticks that are decided stay as they are."""
@@ -80,7 +81,7 @@ class CalendarService:
         calendar: Calendar = await self._agreement.change(
             lambda at: PutCalendar(at=at, by=who.name, calendar=spec)
         )
-        return self._json(calendar)
+        return self._json(who, calendar)
 
     async def import_file(
         self, who: Who, name: str, text: str, *, kind: str = "blackout", timezone: str = "UTC"
@@ -105,9 +106,9 @@ class CalendarService:
         who.require("operator")
         await self._agreement.change(lambda at: DeleteCalendar(at=at, by=who.name, name=name))
 
-    def _json(self, calendar: Calendar) -> Json:
+    def _json(self, who: Who, calendar: Calendar) -> Json:
         spec = calendar.spec
-        jobs = self._agreement.state.jobs.copy_entries().values()
+        jobs = seen_jobs(self._agreement.state, who)
         view = CalendarView(
             name=spec.name,
             kind=spec.kind,

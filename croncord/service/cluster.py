@@ -17,6 +17,7 @@ from croncord.raft.commands import DrainNode, PauseCluster, SetLabelLimits
 from croncord.raft.port import ReplicaStatus
 from croncord.service.agreement import Agreement
 from croncord.service.backlog import CatchUp, backlog
+from croncord.service.lookup import sees_job_id
 from croncord.service.views import Json, Rows, Time, View, iso
 from croncord.service.who import Who
 
@@ -104,8 +105,9 @@ class ClusterService:
         self._sightings = sightings
         self._peers = peers
 
-    async def show(self, *, stale: bool = False) -> Json:
+    async def show(self, who: Who, *, stale: bool = False) -> Json:
         """Return who leads, how far each is, and all nodes."""
+        who.require("viewer")
         agreed = await self._agreement.read(stale=stale)
         status = self._agreement.replica.status()
         voters = len(status.members) or 1
@@ -125,7 +127,11 @@ class ClusterService:
             jobs=len(agreed.jobs),
             open_runs=len(agreed.open_runs),
             digest=hashlib.sha256(agreed.digest().encode()).hexdigest(),
-            catch_up=backlog(agreed, self._agreement.now()),
+            catch_up=[
+                job
+                for job in backlog(agreed, self._agreement.now())
+                if sees_job_id(agreed, who, job.job_id)
+            ],
             nodes=self._nodes(status),
             version=__version__,
         )

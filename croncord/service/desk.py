@@ -14,9 +14,11 @@ from croncord.service.events import EventFeed, EventListener
 from croncord.service.job_check import SyntaxCheck
 from croncord.service.jobs import JobService
 from croncord.service.membership import MembershipService
+from croncord.service.people import PeopleService
 from croncord.service.runs import RunService
 from croncord.service.search import SearchService
 from croncord.service.timeline import TimelineService
+from croncord.service.who import Who
 from croncord.service.why import WhyService
 
 
@@ -43,7 +45,8 @@ class Desk:
         self.replica = replica
         self.logs = logs
         self._events = EventFeed(replica)
-        self.access = AccessService(agreement, admin_token_sha256)
+        self.people = PeopleService(agreement)
+        self.access = AccessService(agreement, self.people, admin_token_sha256)
         self.cluster = ClusterService(agreement, name, sightings, peers)
         self.membership = MembershipService(agreement, name, invitations)
         self.runs = RunService(agreement, ledger, logs, peers, name=name, sightings=sightings)
@@ -54,8 +57,12 @@ class Desk:
         self.why = WhyService(agreement, ledger)
         self.timeline = TimelineService(agreement, ledger)
 
+    def watch_as(self, who: Who, listener: EventListener) -> Callable[[], None]:
+        """Call the listener for each event that the caller may know of; returns how to stop that."""
+        return self._events.listen_as(who, listener)
+
     def watch(self, listener: EventListener) -> Callable[[], None]:
-        """Call the listener for each event from now on; returns how to stop that."""
+        """Call the listener for each event, on behalf of the node itself; returns how to stop that."""
         return self._events.listen(listener)
 
     def tell_progress(self, percents: Mapping[str, float]) -> None:

@@ -7,6 +7,8 @@ from croncord.model import Calendar, Job, Node, Run
 from croncord.raft import commands
 from croncord.raft.port import Replica, ReplicaStatus
 from croncord.raft.state import ClusterState, Outcome
+from croncord.service.lookup import sees_job_id
+from croncord.service.who import Who
 
 Event = dict[str, Any]
 EventListener = Callable[[Event], None]
@@ -34,6 +36,15 @@ class EventFeed:
             self._listeners.pop(key, None)
 
         return stop
+
+    def listen_as(self, who: Who, listener: EventListener) -> Callable[[], None]:
+        """Call the listener for each event about what exists for the caller."""
+
+        def tell(event: Event) -> None:
+            if _sees(self._replica.state, who, event):
+                listener(event)
+
+        return self.listen(tell)
 
     def _applied(self, index: int, command: commands.AnyCommand, outcome: Outcome) -> None:
         if outcome.refusal is None and self._listeners:
@@ -66,11 +77,18 @@ class EventFeed:
             listener(event)
 
 
+def _sees(state: ClusterState, who: Who, event: Event) -> bool:
+    if event["kind"] == "job":
+        return who.may_job("read", event["tags"])
+    return event["kind"] != "run" or sees_job_id(state, who, event["job_id"])
+
+
 def _events(state: ClusterState, command: commands.AnyCommand, outcome: Outcome) -> Iterable[Event]:
     value = outcome.value
     if isinstance(value, Job):
         change = "deleted" if isinstance(command, commands.DeleteJob) else "saved"
-        yield {"kind": "job", "id": value.id, "name": value.name, "change": change}
+        tags = list(value.spec.tags)
+        yield {"kind": "job", "id": value.id, "name": value.name, "change": change, "tags": tags}
     elif isinstance(value, Calendar):
         change = "deleted" if isinstance(command, commands.DeleteCalendar) else "saved"
         yield {"kind": "calendar", "name": value.spec.name, "change": change}

@@ -12,8 +12,10 @@ from croncord.raft.state import ClusterState
 from croncord.schedule import clock_change_notes, reading_notes
 from croncord.service.agreement import Agreement
 from croncord.service.edits import tick_changes
+from croncord.service.lookup import sees
 from croncord.service.script_check import ScriptFacts, script_facts
 from croncord.service.views import Json
+from croncord.service.who import Who
 from croncord.ticks import ticks_after
 from croncord.validation import read_job
 
@@ -30,7 +32,7 @@ class JobCheck:
         self._agreement = agreement
         self._check_syntax = check_syntax
 
-    async def report(self, fields: Json, state: ClusterState) -> Json:
+    async def report(self, who: Who, fields: Json, state: ClusterState) -> Json:
         """Return `{valid, errors, warnings, next, description, notes, script, matching_nodes, ticks}`.
 
         `ticks` tells which appear and vanish within a day when it is saved over the job of that id,
@@ -54,7 +56,10 @@ class JobCheck:
         }
         if spec is not None:
             old = state.jobs.get(str(fields.get("id"))) or taken
+            if old is not None and not sees(who, old):
+                old = None
             told |= self._forecast(spec, state, {e.field.partition(".")[0] for e in errors}, old)
+            told["warnings"] += _unseen_upstream(spec, state, who)
         return told
 
     def _forecast(
@@ -84,11 +89,6 @@ class JobCheck:
             for name in spec.calendars
             if name not in state.calendars
         ]
-        warnings += [
-            f"There is no job named {entry.job!r} to run after yet."
-            for entry in spec.after
-            if entry.job != spec.name and state.job_named(entry.job) is None
-        ]
         if "target" not in wrong:
             nodes = [node for node in state.nodes.values() if matches(spec.target, node)]
             told["matching_nodes"] = [node.name for node in nodes]
@@ -110,6 +110,17 @@ class JobCheck:
             "line_ends": facts.line_ends,
             "findings": [{"line": line, "message": message} for line, message in findings],
         }
+
+
+def _unseen_upstream(spec: JobSpec, state: ClusterState, who: Who) -> list[str]:
+    found = {
+        entry.job: state.job_named(entry.job) for entry in spec.after if entry.job != spec.name
+    }
+    return [
+        f"There is no job named {name!r} to run after yet."
+        for name, job in found.items()
+        if job is None or not sees(who, job)
+    ]
 
 
 def _read(fields: Json) -> tuple[list[FieldError], JobSpec | None]:

@@ -14,7 +14,7 @@ from croncord.raft.state import VERSIONS_KEPT, ClusterState
 from croncord.service.agreement import Agreement
 from croncord.service.edits import version_rows
 from croncord.service.job_check import JobCheck, SyntaxCheck
-from croncord.service.lookup import find_job
+from croncord.service.lookup import find_job, require_definition, seen_jobs
 from croncord.service.merge_patch import merge_patch
 from croncord.service.paging import page
 from croncord.service.placing import placement
@@ -74,7 +74,7 @@ class JobService:
         states = JobStates(agreed)
         found = [
             job
-            for job in agreed.jobs.copy_entries().values()
+            for job in seen_jobs(agreed, who)
             if (not tag or tag in job.spec.tags)
             and (on is None or matches(job.spec.target, on))
             and (not words or _has_words(job.spec, words))
@@ -91,15 +91,13 @@ class JobService:
 
     async def get(self, who: Who, ref: str, *, stale: bool = False) -> Json:
         """Return a job by name or id."""
-        who.require("viewer")
         agreed = await self._agreement.read(stale=stale)
-        return _shown(find_job(agreed, ref), agreed)
+        return _shown(find_job(agreed, who, ref), agreed)
 
     async def versions(self, who: Who, ref: str) -> Rows:
         """Return the definitions that are kept, newest first, each with what it changed."""
-        who.require("viewer")
         agreed = await self._agreement.read()
-        return version_rows(agreed.versions.get(find_job(agreed, ref).id, ()))
+        return version_rows(agreed.versions.get(find_job(agreed, who, ref).id, ()))
 
     def preview(
         self, expr: str, tz: str, *, after: datetime | None = None, n: int = 10, dst: str = "cron"
@@ -112,21 +110,20 @@ class JobService:
     async def validate(self, who: Who, fields: Json) -> Json:
         """Check a definition as create would, without creating."""
         who.require("viewer")
-        return await self._check.report(fields, await self._agreement.read())
+        return await self._check.report(who, fields, await self._agreement.read())
 
     # Changing
 
     async def create(self, who: Who, fields: Json) -> Json:
         """Create a job. Raises Invalid, and Conflict when the name is taken."""
-        who.require("operator")
+        who.require_some_job("edit")
         return await self._put(who, secrets.token_hex(8), read_job(fields), expect_version=0)
 
     async def replace(
         self, who: Who, ref: str, fields: Json, *, if_match: int | None = None
     ) -> Json:
         """Replace a job's definition, or create it under the name `ref`."""
-        who.require("operator")
-        old = find_job(await self._agreement.read(), ref, missing_ok=True)
+        old = find_job(await self._agreement.read(), who, ref, "edit", missing_ok=True)
         if old is not None:
             spec = read_job({"name": old.name} | fields)
             return await self._put(who, old.id, spec, expect_version=if_match)
@@ -140,10 +137,10 @@ class JobService:
 
     async def patch(self, who: Who, ref: str, patch: Json, *, if_match: int | None = None) -> Json:
         """Change some fields by a JSON merge patch (RFC 7396); null gives the default back."""
-        who.require("operator")
+        who.require_some_job("edit")
         if fixed := [name for name in patch if name in READ_ONLY]:
             raise Invalid([FieldError(name, "is read-only") for name in fixed])
-        job = find_job(await self._agreement.read(), ref)
+        job = find_job(await self._agreement.read(), who, ref, "edit")
         spec = read_job(merge_patch(spec_json(job.spec), patch))
         expect = job.version if if_match is None else if_match
         return await self._put(who, job.id, spec, expect_version=expect)
@@ -161,9 +158,8 @@ class JobService:
 
         Raises NotFound when that version is kept no more.
         """
-        who.require("operator")
         agreed = await self._agreement.read()
-        job = find_job(agreed, ref)
+        job = find_job(agreed, who, ref, "edit")
         old = agreed.job_version(job.id, version)
         if old is None:
             hint = f"The last {VERSIONS_KEPT} are kept; see the list of versions."
@@ -176,8 +172,7 @@ class JobService:
         self, who: Who, ref: str, *, kill: bool = False, if_match: int | None = None
     ) -> None:
         """Delete a job; with `kill` what runs is ended too."""
-        who.require("operator")
-        job = find_job(await self._agreement.read(), ref)
+        job = find_job(await self._agreement.read(), who, ref, "edit")
         await self._agreement.change(
             lambda at: DeleteJob(
                 at=at, by=who.name, job_id=job.id, kill=kill, expect_version=if_match
@@ -206,9 +201,8 @@ class JobService:
 
         An every-node job gets a run per matching node; the first is returned.
         """
-        who.require("operator")
         agreed = await self._agreement.read()
-        job = find_job(agreed, ref)
+        job = find_job(agreed, who, ref, "run")
         errors = list(environment_errors(environment or {}))
         on = agreed.nodes.get(node)
         if node and on is None:
@@ -232,11 +226,14 @@ class JobService:
                 fire_dependents=fire_dependents,
             )
         )
-        return self._runs.started(value)
+        return self._runs.started(who, value)
 
     async def _put(
         self, who: Who, job_id: str, spec: JobSpec, *, expect_version: int | None
     ) -> Json:
+        state = self._agreement.state
+        require_definition(state, who, spec, state.jobs.get(job_id))
+
         def command(at: datetime) -> PutJob:
             return PutJob(
                 at=at,
@@ -252,8 +249,7 @@ class JobService:
         return _shown(job, self._agreement.state)
 
     async def _set_paused(self, who: Who, ref: str, *, paused: bool) -> Json:
-        who.require("operator")
-        job = find_job(await self._agreement.read(), ref)
+        job = find_job(await self._agreement.read(), who, ref, "run")
         changed: Job = await self._agreement.change(
             lambda at: PauseJob(at=at, by=who.name, job_id=job.id, paused=paused)
         )

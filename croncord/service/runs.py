@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 
+from croncord.credentials import Scope
 from croncord.errors import Conflict, CronCordError, FieldError, Invalid, NotFound
 from croncord.keepers import keepers
 from croncord.lifecycle import OPEN_STATES, Reason, RunState, Trigger
@@ -19,6 +20,7 @@ from croncord.quorum import confirmed
 from croncord.raft.commands import FinishRuns, RequestKill, RunResult, TriggerRun
 from croncord.raft.state import ClusterState
 from croncord.service.agreement import Agreement
+from croncord.service.lookup import job_ids_in_reach, sees_job_id
 from croncord.service.paging import check_limit
 from croncord.service.views import Json, Rows, run_json, short_run_json
 from croncord.service.who import Who
@@ -86,6 +88,7 @@ class RunService:
             trigger=trigger,
             since=since,
             until=until,
+            job_ids=job_ids_in_reach(agreed, who),
         )
         rows = self._page(agreed, where, limit=limit + 1, before=cursor)
         shown = rows[:limit]
@@ -96,8 +99,7 @@ class RunService:
 
     async def get(self, who: Who, run_id: str, *, stale: bool = False) -> Json:
         """Return a run, with the nodes that say they hold its output."""
-        who.require("viewer")
-        run = self._find(await self._agreement.read(stale=stale), run_id)
+        run = self._find(await self._agreement.read(stale=stale), who, run_id)
         holders = self._holders(run.id, run.replicas)
         held = await self._copies(LogKey(run.id, run.attempt), holders)
         log = run.log
@@ -113,8 +115,7 @@ class RunService:
         self, who: Who, run_id: str, *, attempt: int | None = None, stale: bool = False
     ) -> tuple[LogKey, Holders, Json]:
         """Return the key of an attempt's output, the nodes that should hold it, and the run."""
-        who.require("viewer")
-        run = self._find(await self._agreement.read(stale=stale), run_id)
+        run = self._find(await self._agreement.read(stale=stale), who, run_id)
         if attempt in (None, run.attempt):
             holders = self._holders(run.id, run.replicas)
             return LogKey(run.id, run.attempt), holders, run_json(run)
@@ -126,7 +127,7 @@ class RunService:
         message = f"the run has {run.attempt} attempt{'s' if run.attempt > 1 else ''}"
         raise NotFound(message, hint="Leave out `attempt` for the last one.")
 
-    async def recent(self, job_ids: Iterable[str], n: int = 30) -> dict[str, Rows]:
+    async def recent(self, who: Who, job_ids: Iterable[str], n: int = 30) -> dict[str, Rows]:
         """Return the last `n` rows of each job in short, newest first, from this node's own copy.
 
         In short: `{id, state, nominal_time, duration_ms}`, enough for a strip; `list` gives all.
@@ -138,23 +139,24 @@ class RunService:
                 for run in self._page(agreed, RunFilter(job_id=job_id), limit=n, before="")
             ]
             for job_id in job_ids
+            if sees_job_id(agreed, who, job_id)
         }
 
-    def started(self, value: Run | str) -> Json:
+    def started(self, who: Who, value: Run | str) -> Json:
         """Turn the outcome of a TriggerRun into a run: the row, or the id of one long since final."""
         if isinstance(value, Run):
             return run_json(value)
-        return run_json(self._find(self._agreement.state, value))
+        return run_json(self._find(self._agreement.state, who, value))
 
     # Changing
 
     async def kill(self, who: Who, run_id: str, *, grace_seconds: int | None = None) -> Json:
         """Ask for the end of a run; asking again changes nothing. Conflict when it has ended."""
-        who.require("operator")
+        who.require_some_job("run")
         if grace_seconds is not None and not 0 <= grace_seconds <= KILL_GRACE_SECONDS_MAX:
             message = f"must be a whole number from 0 to {KILL_GRACE_SECONDS_MAX}"
             raise Invalid([FieldError("grace_seconds", message)])
-        run = self._find(await self._agreement.read(), run_id)
+        run = self._find(await self._agreement.read(), who, run_id, "run")
         changed: Run = await self._agreement.change(
             lambda at: RequestKill(at=at, by=who.name, run_id=run.id, grace_seconds=grace_seconds)
         )
@@ -162,9 +164,8 @@ class RunService:
 
     async def rerun(self, who: Who, run_id_: str) -> Json:
         """Start the run's job again, by hand, with the run's own environment and target."""
-        who.require("operator")
         agreed = await self._agreement.read()
-        run = self._find(agreed, run_id_)
+        run = self._find(agreed, who, run_id_, "run")
         if run.job_id not in agreed.jobs:
             raise NotFound(f"the job {run.job!r} was deleted", hint="Create it again first.")
         target = run.target if run.target in agreed.nodes else ""
@@ -179,14 +180,13 @@ class RunService:
                 node=target,
             )
         )
-        return self.started(value)
+        return self.started(who, value)
 
     async def resolve(
         self, who: Who, run_id: str, *, state: Literal["succeeded", "failed"], note: str = ""
     ) -> Json:
         """Close a lost run by hand, as somebody who knows how it ended."""
-        who.require("operator")
-        run = self._find(await self._agreement.read(), run_id)
+        run = self._find(await self._agreement.read(), who, run_id, "run")
         if run.state is not RunState.LOST or run.node is None:
             raise Conflict(f"the run is {run.state}, not lost", hint="Only a lost run is resolved.")
         node = run.node
@@ -211,7 +211,7 @@ class RunService:
         )
         if run.id not in finished:
             raise Conflict("the run is too old to be resolved, or was concluded meanwhile")
-        return run_json(self._find(self._agreement.state, run.id))
+        return run_json(self._find(self._agreement.state, who, run.id))
 
     # Finding
 
@@ -225,27 +225,34 @@ class RunService:
     def rows(
         self,
         agreed: ClusterState,
+        who: Who,
         where: RunFilter,
         *,
         job: str = "",
         limit: int,
         before: str = "",
     ) -> Sequence[Run]:
-        """Return open and final rows, newest first; `job` may be a name or an id."""
+        """Return open and final rows in the caller's reach, newest first; `job`: a name or an id."""
+        where = msgspec.structs.replace(where, job_ids=job_ids_in_reach(agreed, who))
         if job:
             where = msgspec.structs.replace(where, job_id=_job_id(agreed, job))
         return self._page(agreed, where, limit=limit, before=before)
 
-    def row(self, agreed: ClusterState, run_id: str) -> Run:
+    def row(self, agreed: ClusterState, who: Who, run_id: str) -> Run:
         """Return the row of that id. Raises NotFound."""
-        return self._find(agreed, run_id)
+        return self._find(agreed, who, run_id)
 
-    def _find(self, agreed: ClusterState, wanted: str) -> Run:
+    def _find(self, agreed: ClusterState, who: Who, wanted: str, act: Scope = "read") -> Run:
+        """Return a run to whose job the caller may do that. Raises NotFound, Forbidden."""
+        who.require_some_job(act)
         run = agreed.open_runs.get(wanted) or self._ledger.get(wanted) or agreed.run(wanted)
-        if run is None:
+        if run is None or not sees_job_id(agreed, who, run.job_id):
             raise NotFound(
                 f"no run has the id {wanted[:64]!r}", hint="It may be older than the ledger keeps."
             )
+        if who.grants:
+            job = agreed.jobs.get(run.job_id)
+            who.require_job(act, job.spec.tags if job else ())
         return run
 
     def _page(
@@ -322,6 +329,7 @@ def _is_wanted(run: Run, where: RunFilter) -> bool:
             not exact[name] or getattr(run, name) == exact[name]
             for name in ("job_id", "state", "reason", "node", "trigger")
         )
+        and (where.job_ids is None or run.job_id in where.job_ids)
         and (where.since is None or run.nominal_time >= where.since)
         and (where.until is None or run.nominal_time < where.until)
     )

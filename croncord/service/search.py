@@ -93,9 +93,11 @@ class SearchService:
         give_up_at = self._agreement.clock.monotonic() + PAGE_SECONDS
         while True:
             if run:
-                rows: Sequence[Run] = [self._runs.row(agreed, run)]
+                rows: Sequence[Run] = [self._runs.row(agreed, who, run)]
             else:
-                rows = self._runs.rows(agreed, where, job=job, limit=ROWS_AT_ONCE, before=before)
+                rows = self._runs.rows(
+                    agreed, who, where, job=job, limit=ROWS_AT_ONCE, before=before
+                )
             async for hit in search.through(_outputs(rows, place), place):
                 yield hit
             if search.is_full or not rows:

@@ -1,17 +1,20 @@
-"""Signed session cookies: nothing is stored, every node can check them.
+"""Signed session cookies: nothing is stored while they are good, every node can check them.
 
-A cookie ends with its time, when its user is removed or demoted, when the password changes, and when
-the token that signed in is revoked or expires.
+A cookie ends with its time, when it is signed out (the cluster remembers a digest of it until then),
+when all sessions of its user are ended, when the user is removed, when the password changes, and when
+the token that signed in is revoked, rotated away or expires.
 """
 
 import base64
 import binascii
 import hashlib
 import hmac
+from datetime import UTC, datetime
+from typing import NamedTuple
 
 import msgspec
 
-from croncord.model import Role, User
+from croncord.credentials import Role, Token, User
 
 SESSION_SECONDS = 12 * 3600
 _PREFIX = "1."
@@ -30,7 +33,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     expires: int
     """Seconds since 1970."""
     password: str
-    """Fingerprint of the password's digest at sign-in."""
+    """Fingerprint of the password's or token's digest at sign-in."""
 
 
 _decoder = msgspec.json.Decoder(Session)
@@ -60,9 +63,27 @@ def csrf_token(session: Session, key: bytes) -> str:
     return _mac(key, "csrf", session.id)
 
 
-def fingerprint(user: User) -> str:
-    """Return what changes when the user's password does."""
-    return hashlib.sha256(user.password.encode()).hexdigest()[:16]
+def fingerprint(holder: User | Token) -> str:
+    """Return what changes when the password or token does, or when all sessions are ended."""
+    if isinstance(holder, Token):
+        text = holder.sha256
+    else:
+        text = f"{holder.password}:{holder.epoch}" if holder.epoch else holder.password
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class Ending(NamedTuple):
+    """What the cluster remembers of a session that was signed out."""
+
+    digest: str
+    until: datetime
+    """The cookie has expired then; nobody needs to remember it any more."""
+
+
+def ending_of(session: Session) -> Ending:
+    """Return what is to be remembered when the session is signed out."""
+    digest = hashlib.sha256(session.id.encode()).hexdigest()
+    return Ending(digest, datetime.fromtimestamp(session.expires, UTC))
 
 
 def _mac(key: bytes, purpose: str, text: str) -> str:

@@ -5,18 +5,21 @@ once an hour. Who looks while they are counted anew gets the counts of before.
 """
 
 import asyncio
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import islice, takewhile
 from typing import Any, Generic, TypeVar
 
 from croncord.calendars import closed_by
+from croncord.credentials import Grant
 from croncord.model import Job
 from croncord.ports import Ledger, RunFilter
 from croncord.preview import iso_utc
 from croncord.raft.state import ClusterState
 from croncord.service.agreement import Agreement
+from croncord.service.lookup import job_ids_in_reach, seen_jobs
 from croncord.service.views import Json
 from croncord.service.who import Who
 from croncord.ticks import ticks_after
@@ -30,8 +33,10 @@ _JOBS_AT_ONCE = 20
 _COLLISIONS = 10
 _RANKED = 400
 _COLLISION_JOBS = 3
+_REACHES_MAX = 50
 
 T = TypeVar("T")
+Reach = tuple[Grant, ...]
 
 
 class Remembered(Generic[T]):
@@ -69,8 +74,8 @@ class TimelineService:
     def __init__(self, agreement: Agreement, ledger: Ledger) -> None:
         self._agreement = agreement
         self._ledger = ledger
-        self._past = Remembered(agreement, self._count_past)
-        self._ahead = Remembered(agreement, self._count_ahead)
+        self._seen: OrderedDict[Reach, tuple[Remembered[Json], Remembered[Json]]] = OrderedDict()
+        """Counts by who may see what, those asked for last at the end."""
         self._hour: datetime | None = None
         self._ticks: dict[Any, tuple[datetime, ...] | None] = {}
 
@@ -80,7 +85,7 @@ class TimelineService:
         Each of `steps` is `{at, states: {state: count}}`. Partial when there were more than 20,000.
         """
         who.require("viewer")
-        return await self._past.get()
+        return await self._of(who)[0].get()
 
     async def ahead(self, who: Who) -> Json:
         """Return `{since, minutes, often, collisions}`: planned launches of the next 25 hours.
@@ -91,21 +96,35 @@ class TimelineService:
         once. Paused jobs and closed calendars count not.
         """
         who.require("viewer")
-        return await self._ahead.get()
+        return await self._of(who)[1].get()
 
     def forget_plan(self) -> None:
         """Count what is ahead anew: somebody on this node changed schedules and wants to see it."""
-        self._ahead.forget()
+        for _, ahead in self._seen.values():
+            ahead.forget()
 
-    async def _count_past(self) -> Json:
+    def _of(self, who: Who) -> tuple[Remembered[Json], Remembered[Json]]:
+        reach = who.grants if who.is_limited else ()
+        if reach not in self._seen:
+            self._seen[reach] = (
+                Remembered(self._agreement, partial(self._count_past, who)),
+                Remembered(self._agreement, partial(self._count_ahead, who)),
+            )
+            if len(self._seen) > _REACHES_MAX:
+                self._seen.popitem(last=False)
+        self._seen.move_to_end(reach)
+        return self._seen[reach]
+
+    async def _count_past(self, who: Who) -> Json:
         step = timedelta(minutes=STEP_MINUTES)
         now = self._agreement.now()
         end = _floor(now, STEP_MINUTES) + step
         since = end - timedelta(hours=PAST_HOURS)
         counts: list[Counter[str]] = [Counter() for _ in range(PAST_HOURS * 60 // STEP_MINUTES)]
         before, seen = "", 0
+        job_ids = job_ids_in_reach(self._agreement.state, who)
         while seen < _ROWS_MAX:
-            where = RunFilter(since=since, until=end)
+            where = RunFilter(since=since, until=end, job_ids=job_ids)
             rows = self._ledger.page(where, limit=_ROWS_AT_ONCE, before=before)
             for row in rows:
                 counts[(row.nominal_time - since) // step][str(row.state)] += 1
@@ -126,7 +145,7 @@ class TimelineService:
             "is_partial": is_partial,
         }
 
-    async def _count_ahead(self) -> Json:
+    async def _count_ahead(self, who: Who) -> Json:
         hour = _floor(self._agreement.now(), 60)
         if hour != self._hour:
             self._hour, self._ticks = hour, {}
@@ -134,7 +153,7 @@ class TimelineService:
         minutes = [0] * (AHEAD_HOURS * 60)
         jobs_at: dict[int, list[Job]] = {}
         often = 0
-        for index, job in enumerate(list(state.jobs.copy_entries().values())):
+        for index, job in enumerate(list(seen_jobs(state, who))):
             if index % _JOBS_AT_ONCE == 0:
                 await asyncio.sleep(0)
             if job.spec.paused:

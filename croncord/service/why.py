@@ -38,9 +38,8 @@ class WhyService:
         fault that kept it from running, also where the schedule never had such a tick. Raises
         NotFound, and Invalid for a time that cannot be read.
         """
-        who.require("viewer")
         agreed = await self._agreement.read(stale=stale)
-        job = find_job(agreed, ref)
+        job = find_job(agreed, who, ref)
         now = self._agreement.now()
         asked, wall = _read_time(at, job, now)
         near = nearest(agreed, self._ledger, job, asked)

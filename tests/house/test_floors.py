@@ -36,6 +36,7 @@ FLOORS = {
     **{
         f"croncord.raft.{name}": AGREEMENT
         for name in (
+            "access_apply",
             "apply",
             "backfill_apply",
             "calendars_apply",

@@ -1,49 +1,94 @@
-"""`/api/v1/tokens`, `/api/v1/users`, `/api/v1/setup-link`."""
+"""`/api/v1/tokens`, `/api/v1/users`, `/api/v1/me`, `/api/v1/setup-link`."""
 
 from datetime import timedelta
 
+import msgspec
 from aiohttp import web
 
+from croncord.model import Value
 from croncord.preview import iso_utc
-from croncord.service.access import LINK_SECONDS, NewToken, NewUser
-from croncord.web.api.answers import LinkAnswer, TokenAnswer, UserAnswer
+from croncord.service.access import LINK_SECONDS
+from croncord.service.people import NewToken, NewUser, UserChange
+from croncord.web.api.answers import (
+    LinkAnswer,
+    MeAnswer,
+    TokenAnswer,
+    TokenPage,
+    UserAnswer,
+    UserPage,
+)
 from croncord.web.api.endpoint import Call, Endpoint, NoQuery, json_answer, no_content
 
 TOKENS = "/api/v1/tokens"
 USERS = "/api/v1/users"
 
 
-async def list_tokens(call: Call[NoQuery]) -> web.Response:
+class PageQuery(Value, frozen=True, kw_only=True):
+    """Which page."""
+
+    limit: int = 100
+    cursor: str = ""
+
+
+async def me(call: Call[NoQuery]) -> web.Response:
+    """GET /me."""
+    who = call.who
+    fields = {"name": who.name, "role": who.role, "scopes": who.scopes}
+    return json_answer(fields | {"grants": msgspec.to_builtins(who.grants)})
+
+
+async def list_tokens(call: Call[PageQuery]) -> web.Response:
     """GET /tokens."""
-    return json_answer(await call.desk.access.tokens(call.who))
+    query = call.query
+    people = call.desk.people
+    return json_answer(await people.tokens(call.who, limit=query.limit, cursor=query.cursor))
 
 
 async def create_token(call: Call[NoQuery]) -> web.Response:
     """POST /tokens."""
-    token = await call.desk.access.create_token(call.who, await call.fields())
+    token = await call.desk.people.create_token(call.who, await call.fields())
     return json_answer(token, status=201, headers={"Location": f"{TOKENS}/{token['id']}"})
+
+
+async def rotate_token(call: Call[NoQuery]) -> web.Response:
+    """POST /tokens/{id}/rotate."""
+    return json_answer(await call.desk.people.rotate_token(call.who, call.part("id")))
 
 
 async def revoke_token(call: Call[NoQuery]) -> web.Response:
     """DELETE /tokens/{id}."""
-    await call.desk.access.revoke_token(call.who, call.part("id"))
+    await call.desk.people.revoke_token(call.who, call.part("id"))
     return no_content()
 
 
-async def list_users(call: Call[NoQuery]) -> web.Response:
+async def list_users(call: Call[PageQuery]) -> web.Response:
     """GET /users."""
-    return json_answer(await call.desk.access.users(call.who))
+    query = call.query
+    people = call.desk.people
+    return json_answer(await people.users(call.who, limit=query.limit, cursor=query.cursor))
 
 
 async def create_user(call: Call[NoQuery]) -> web.Response:
     """POST /users."""
-    user = await call.desk.access.create_user(call.who, await call.fields())
+    user = await call.desk.people.create_user(call.who, await call.fields())
     return json_answer(user, status=201)
+
+
+async def change_user(call: Call[NoQuery]) -> web.Response:
+    """PATCH /users/{name}."""
+    name, fields = call.part("name"), await call.fields()
+    return json_answer(await call.desk.people.change_user(call.who, name, fields))
+
+
+async def end_sessions(call: Call[NoQuery]) -> web.Response:
+    """POST /users/{name}/sign-out."""
+    await call.desk.people.end_sessions(call.who, call.part("name"))
+    return no_content()
 
 
 async def remove_user(call: Call[NoQuery]) -> web.Response:
     """DELETE /users/{name}."""
-    await call.desk.access.remove_user(call.who, call.part("name"))
+    await call.desk.people.remove_user(call.who, call.part("name"))
     return no_content()
 
 
@@ -67,11 +112,19 @@ def _link(call: Call[NoQuery], page: str, secret: str) -> web.Response:
 ENDPOINTS = (
     Endpoint(
         method="GET",
+        path="/api/v1/me",
+        handler=me,
+        summary="Who asks, and what they may",
+        answer=MeAnswer,
+    ),
+    Endpoint(
+        method="GET",
         path=TOKENS,
         handler=list_tokens,
         summary="List API tokens, without their secrets",
         role="admin",
-        answer=list[TokenAnswer],
+        query=PageQuery,
+        answer=TokenPage,
     ),
     Endpoint(
         method="POST",
@@ -82,6 +135,14 @@ ENDPOINTS = (
         body=NewToken,
         answer=TokenAnswer,
         status=201,
+    ),
+    Endpoint(
+        method="POST",
+        path=TOKENS + "/{id}/rotate",
+        handler=rotate_token,
+        summary="Give a token a new secret, told in this answer only; the old one is worthless",
+        role="admin",
+        answer=TokenAnswer,
     ),
     Endpoint(
         method="DELETE",
@@ -97,7 +158,8 @@ ENDPOINTS = (
         handler=list_users,
         summary="List users",
         role="admin",
-        answer=list[UserAnswer],
+        query=PageQuery,
+        answer=UserPage,
     ),
     Endpoint(
         method="POST",
@@ -108,6 +170,23 @@ ENDPOINTS = (
         body=NewUser,
         answer=UserAnswer,
         status=201,
+    ),
+    Endpoint(
+        method="PATCH",
+        path=USERS + "/{name}",
+        handler=change_user,
+        summary="Change role, grants or password; a new password ends the user's sessions",
+        role="admin",
+        body=UserChange,
+        answer=UserAnswer,
+    ),
+    Endpoint(
+        method="POST",
+        path=USERS + "/{name}/sign-out",
+        handler=end_sessions,
+        summary="End all sessions of a user, in every browser",
+        role="admin",
+        status=204,
     ),
     Endpoint(
         method="DELETE",

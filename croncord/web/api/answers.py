@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from croncord.credentials import Grant, Scope
 from croncord.model import JobSpec, NodeRole
 from croncord.service.backfills import BackfillView
 from croncord.service.calendars import CalendarView
@@ -229,15 +230,28 @@ class Alive(View, frozen=True, kw_only=True):
 
 
 class TokenAnswer(View, frozen=True, kw_only=True):
-    """An API token; its secret is told once, when it is created."""
+    """An API token; its secret is told once, when it is made."""
 
     id: str
     name: str
+    prefix: str
+    """What the secret begins with."""
     role: str
+    grants: list[Grant]
+    scopes: list[Scope]
     created_at: Time
     created_by: str
     expires_at: Time | None
+    rotated_at: Time | None
     token: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class TokenPage(View, frozen=True, kw_only=True):
+    """A page of tokens by name, without their secrets."""
+
+    items: list[TokenAnswer]
+    next_cursor: str | None
+    total: int
 
 
 class UserAnswer(View, frozen=True, kw_only=True):
@@ -245,7 +259,25 @@ class UserAnswer(View, frozen=True, kw_only=True):
 
     name: str
     role: str
+    grants: list[Grant]
     created_at: Time
+
+
+class UserPage(View, frozen=True, kw_only=True):
+    """A page of users by name."""
+
+    items: list[UserAnswer]
+    next_cursor: str | None
+    total: int
+
+
+class MeAnswer(View, frozen=True, kw_only=True):
+    """Who asks, and what they may."""
+
+    name: str
+    role: str
+    grants: list[Grant]
+    scopes: list[Scope]
 
 
 class LinkAnswer(View, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ CLUSTER = "/api/v1/cluster"
 
 async def show(call: Call[ReadQuery]) -> web.Response:
     """GET /cluster."""
-    return json_answer(await call.desk.cluster.show(stale=bool(call.query.stale)))
+    return json_answer(await call.desk.cluster.show(call.who, stale=bool(call.query.stale)))
 
 
 async def pause(call: Call[NoQuery]) -> web.Response:

@@ -11,9 +11,10 @@ from typing import Any, Generic, Literal, TypeVar
 import msgspec
 from aiohttp import web
 
+from croncord.credentials import Role
 from croncord.errors import Malformed
 from croncord.fields import read_fields
-from croncord.model import Role, Value
+from croncord.model import Value
 from croncord.service import Desk, Who
 from croncord.service.agreement import RepeatableRequest, repeatable
 from croncord.web import auth
@@ -108,7 +109,7 @@ class Endpoint:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         if self.role is not None:
-            auth.who(request).require(self.role)
+            auth.who(request).require_some(self.role)
         query = read_fields(self.query, _parameters(request.query), from_text=True)
         call = Call(request, request.app[DESK], query)
         token = repeatable.set(_repeatable(request))

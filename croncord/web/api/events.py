@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import msgspec
 from aiohttp import web
 
-from croncord.service import Desk
+from croncord.service import Desk, Who
 from croncord.service.events import Event as Change
 from croncord.web.api.endpoint import Call, Endpoint, NoQuery
 from croncord.web.stream import Event, send_events
@@ -21,10 +21,10 @@ WAITING_MAX = 1000
 
 async def events(call: Call[NoQuery]) -> web.StreamResponse:
     """GET /events."""
-    return await send_events(call.request, _events(call.desk))
+    return await send_events(call.request, _events(call.desk, call.who))
 
 
-async def _events(desk: Desk) -> AsyncIterator[Event]:
+async def _events(desk: Desk, who: Who) -> AsyncIterator[Event]:
     waiting: asyncio.Queue[Change | None] = asyncio.Queue(WAITING_MAX + 1)
 
     def note(change: Change) -> None:
@@ -33,7 +33,7 @@ async def _events(desk: Desk) -> AsyncIterator[Event]:
         elif not waiting.full():
             waiting.put_nowait(None)
 
-    stop = desk.watch(note)
+    stop = desk.watch_as(who, note)
     try:
         status = desk.replica.status()
         freshness = desk.cluster.freshness()

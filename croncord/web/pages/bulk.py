@@ -102,7 +102,7 @@ class BulkPages:
     async def show(self, request: web.Request) -> web.Response:
         """Ask, or do it when the answer came along."""
         who = auth.who(request)
-        who.require("operator")
+        who.require_some_job("run")
         post = await request.post()
         name = request.match_info["action"]
         action = ACTIONS[name]

@@ -49,7 +49,7 @@ class DrillPage:
         who.require("admin")
         desk = self._frame.desk
         start = _start(request.query.get("since", ""))
-        cluster = await desk.cluster.show(stale=True)
+        cluster = await desk.cluster.show(who, stale=True)
         voters = [node["name"] for node in cluster["nodes"] if node["role"] != "observer"]
         context: dict[str, Any] = {
             "cluster": cluster,
@@ -72,7 +72,7 @@ class DrillPage:
         """Hand leadership over, and go on to the report."""
         who = auth.who(request)
         desk = self._frame.desk
-        before = await desk.cluster.show(stale=True)
+        before = await desk.cluster.show(who, stale=True)
         since = utc_now_text(desk.clock.now())
         await desk.cluster.transfer_leader(who)
         report = address(

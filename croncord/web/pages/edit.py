@@ -103,13 +103,13 @@ class JobEditor:
 
     async def new(self, request: web.Request) -> web.Response:
         """Show an empty form."""
-        auth.who(request).require("operator")
+        auth.who(request).require_some_job("edit")
         return await self._form(request, _NEW)
 
     async def edit(self, request: web.Request) -> web.Response:
         """Show the form of a job; `?version=` fills it with an earlier definition."""
         who = auth.who(request)
-        who.require("operator")
+        who.require_some_job("edit")
         job = await self._frame.desk.jobs.get(who, request.match_info["job"])
         wanted = request.query.get("version", "")
         if wanted.isdecimal():
@@ -154,7 +154,7 @@ class JobEditor:
     async def review(self, request: web.Request) -> web.Response:
         """Show what saving would change; everything typed goes along in the page."""
         who, ref = auth.who(request), request.match_info["job"]
-        who.require("operator")
+        who.require_some_job("edit")
         typed = await read_form(request)
         fields = fields_from(typed)
         try:
@@ -180,7 +180,7 @@ class JobEditor:
 
     async def back(self, request: web.Request) -> web.Response:
         """Show the form again as it was filled in."""
-        auth.who(request).require("operator")
+        auth.who(request).require_some_job("edit")
         typed = await read_form(request)
         fields_from(typed)
         return await self._form(request, typed, ref=request.match_info["job"])

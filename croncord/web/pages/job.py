@@ -38,7 +38,7 @@ class JobPage:
         page = job_path(job["name"], job["id"])
         if request.match_info["job"] != unquote(page.removeprefix("/jobs/")):
             raise web.HTTPSeeOther(page)
-        rows = (await self._frame.desk.runs.recent([job["id"]], _STRIP))[job["id"]]
+        rows = (await self._frame.desk.runs.recent(who, [job["id"]], _STRIP))[job["id"]]
         newest = await self._frame.desk.runs.list(who, job=job["id"], limit=_SHOWN, stale=True)
         zone = self._frame.choices(request).zone_for(job["timezone"])
 

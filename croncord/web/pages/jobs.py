@@ -43,7 +43,7 @@ class JobList:
         except Invalid as error:
             problem = error.message
         ids = [job["id"] for job in answer["items"]]
-        recent = await self._frame.desk.runs.recent(ids, _STRIP) if ids else {}
+        recent = await self._frame.desk.runs.recent(who, ids, _STRIP) if ids else {}
         context = {
             "jobs": answer["items"],
             "total": answer["total"],

@@ -31,12 +31,10 @@ class NodePages:
 
     async def nodes(self, request: web.Request) -> web.Response:
         """Show all machines."""
-        auth.who(request)
         return await self._show(request, "nodes.html")
 
     async def cluster(self, request: web.Request) -> web.Response:
         """Show how the machines agree."""
-        auth.who(request)
         return await self._show(request, "cluster.html")
 
     async def join_token(self, request: web.Request) -> web.Response:
@@ -47,7 +45,7 @@ class NodePages:
     async def _show(
         self, request: web.Request, template: str, *, invitation: Json | None = None
     ) -> web.Response:
-        cluster = await self._frame.desk.cluster.show()
+        cluster = await self._frame.desk.cluster.show(auth.who(request))
         nodes = cluster["nodes"]
         voters = [node for node in nodes if node["role"] != "observer"]
         answering = sum(1 for node in voters if node["state"] != "down")

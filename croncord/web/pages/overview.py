@@ -39,7 +39,7 @@ class Overview:
             failures += page["items"]
         upcoming = await desk.jobs.list(who, sort="next_run", limit=12, stale=True)
         latest = await desk.runs.list(who, limit=10, stale=True)
-        cluster = await desk.cluster.show(stale=True)
+        cluster = await desk.cluster.show(who, stale=True)
         voters = [node for node in cluster["nodes"] if node["role"] != "observer"]
         answering = sum(1 for node in voters if node["state"] != "down")
         zone = self._frame.choices(request).zone

@@ -83,7 +83,7 @@ def test_two_tokens_of_one_name_are_told_apart_by_their_ids(croncord):
     for _ in range(2):
         croncord("token", "create", "ci")
     assert croncord("token", "revoke", "ci")[0] == 6
-    first = json.loads(croncord("token", "list", "--json")[1])[0]["id"]
+    first = json.loads(croncord("token", "list", "--json")[1])["items"][0]["id"]
     assert croncord("token", "revoke", first)[0] == 0
     assert croncord("token", "revoke", "ci")[0] == 0
 

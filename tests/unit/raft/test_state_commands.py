@@ -2,9 +2,10 @@ import msgspec
 import pytest
 from builders import NOON, Cluster, at, node
 
+from croncord.credentials import Link, Token, User
 from croncord.errors import Invalid
 from croncord.lifecycle import Reason, RunState, Trigger
-from croncord.model import JobSpec, Link, Token, User, run_id
+from croncord.model import JobSpec, run_id
 from croncord.raft.commands import (
     Claim,
     ClaimRuns,

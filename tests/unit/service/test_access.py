@@ -41,30 +41,30 @@ async def test_an_unknown_token_opens_nothing(office, token):
 
 
 async def test_a_token_is_shown_once_and_kept_as_a_digest(office):
-    access = office.desk.access
-    made = await access.create_token(ADMIN, {"name": "deploy", "role": "operator"})
+    access, people = office.desk.access, office.desk.people
+    made = await people.create_token(ADMIN, {"name": "deploy", "role": "operator"})
     who = await access.authenticate_token(made["token"], HERE)
     assert (who.name, who.role) == ("token:deploy", "operator")
-    (listed,) = await access.tokens(ADMIN)
+    (listed,) = (await people.tokens(ADMIN))["items"]
     assert "token" not in listed
     assert made["token"] not in str(office.replica.state.tokens.copy_entries())
-    await access.revoke_token(ADMIN, made["id"])
+    await people.revoke_token(ADMIN, made["id"])
     with pytest.raises(Unauthenticated):
         await access.authenticate_token(made["token"], HERE)
     with pytest.raises(NotFound):
-        await access.revoke_token(ADMIN, made["id"])
+        await people.revoke_token(ADMIN, made["id"])
 
 
 async def test_a_token_ends_when_it_was_said_to(timed):
-    access = timed.desk.access
+    access, people = timed.desk.access, timed.desk.people
     ends = (timed.clock.now() + timedelta(hours=1)).isoformat()
-    made = await access.create_token(ADMIN, {"name": "deploy", "expires_at": ends})
+    made = await people.create_token(ADMIN, {"name": "deploy", "expires_at": ends})
     await access.authenticate_token(made["token"], HERE)
     await timed.clock.advance(3600)
     with pytest.raises(Unauthenticated, match="expired"):
         await access.authenticate_token(made["token"], HERE)
     with pytest.raises(Invalid, match="expires_at: lies in the past"):
-        await access.create_token(ADMIN, {"name": "old", "expires_at": ends})
+        await people.create_token(ADMIN, {"name": "old", "expires_at": ends})
 
 
 @pytest.mark.parametrize(
@@ -79,20 +79,20 @@ async def test_a_token_ends_when_it_was_said_to(timed):
 )
 async def test_a_wrong_token_is_refused_with_the_field(office, fields, field):
     with pytest.raises(Invalid) as caught:
-        await office.desk.access.create_token(ADMIN, fields)
+        await office.desk.people.create_token(ADMIN, fields)
     assert [e.field for e in caught.value.errors] == [field]
 
 
 async def test_only_admins_see_and_change_who_may_come_in(office):
-    access = office.desk.access
+    access, people = office.desk.access, office.desk.people
     for who in (VIEWER, OPERATOR):
         for ask in (
-            access.tokens(who),
-            access.create_token(who, {"name": "a"}),
-            access.revoke_token(who, "x"),
-            access.users(who),
-            access.create_user(who, {"name": "a", "password": PASSWORD}),
-            access.remove_user(who, "a"),
+            people.tokens(who),
+            people.create_token(who, {"name": "a"}),
+            people.revoke_token(who, "x"),
+            people.users(who),
+            people.create_user(who, {"name": "a", "password": PASSWORD}),
+            people.remove_user(who, "a"),
             access.make_link(who, "setup"),
         ):
             with pytest.raises(Forbidden):
@@ -143,7 +143,7 @@ async def test_a_session_follows_its_user(office):
     assert office.desk.access.session(cookie, HERE) is None, "the password was changed"
     _, cookie = await office.desk.access.sign_in("eve", "another password", HERE)
     assert office.desk.access.session(cookie, HERE).role == "viewer"
-    await office.desk.access.remove_user(ADMIN, "eve")
+    await office.desk.people.remove_user(ADMIN, "eve")
     assert office.desk.access.session(cookie, HERE) is None, "the user was removed"
 
 
@@ -173,7 +173,7 @@ async def test_guessing_is_slowed_down_and_the_wait_is_told(timed):
 
 
 async def test_a_setup_link_makes_one_admin_and_signs_in(office):
-    access = office.desk.access
+    access, people = office.desk.access, office.desk.people
     secret = await access.make_link(None, "setup")
     assert access.link_purpose(secret) == "setup"
     for name, password, field in (("ada", "short", "password"), ("a/b", PASSWORD, "name")):
@@ -185,7 +185,7 @@ async def test_a_setup_link_makes_one_admin_and_signs_in(office):
     assert access.session(cookie, HERE) == who
     with pytest.raises(NotFound, match="used already"):
         await access.set_up(secret, "bob", PASSWORD, HERE)
-    assert [user["name"] for user in await access.users(ADMIN)] == ["ada"]
+    assert [user["name"] for user in (await people.users(ADMIN))["items"]] == ["ada"]
 
 
 async def test_a_taken_name_does_not_use_the_link_up(office):
@@ -246,15 +246,112 @@ async def test_nothing_is_signed_before_the_cluster_has_its_key(office):
 )
 async def test_a_wrong_user_is_refused_with_the_field(office, fields, field):
     with pytest.raises(Invalid) as caught:
-        await office.desk.access.create_user(ADMIN, fields)
+        await office.desk.people.create_user(ADMIN, fields)
     assert [e.field for e in caught.value.errors] == [field]
 
 
 async def test_users_are_created_once_and_their_passwords_never_shown(office):
-    access = office.desk.access
-    made = await access.create_user(ADMIN, {"name": "zoe", "password": PASSWORD, "role": "viewer"})
-    assert set(made) == {"name", "role", "created_at"}
+    access, people = office.desk.access, office.desk.people
+    made = await people.create_user(ADMIN, {"name": "zoe", "password": PASSWORD, "role": "viewer"})
+    assert set(made) == {"name", "role", "grants", "created_at"}
     with pytest.raises(Conflict):
-        await access.create_user(ADMIN, {"name": "zoe", "password": PASSWORD})
+        await people.create_user(ADMIN, {"name": "zoe", "password": PASSWORD})
     await access.sign_in("zoe", PASSWORD, HERE)
     assert PASSWORD not in str(office.replica.state.users.copy_entries())
+
+
+async def test_a_signed_out_session_is_worthless_wherever_its_cookie_is(office):
+    await office.add_user("eve")
+    access = office.desk.access
+    who, cookie = await access.sign_in("eve", PASSWORD, HERE)
+    _, other = await access.sign_in("eve", PASSWORD, HERE)
+    await access.end_session(who, cookie)
+    assert access.session(cookie, HERE) is None
+    assert access.session(other, HERE).name == "user:eve"
+    await access.end_session(who, cookie)
+    await access.end_session(who, "nonsense")
+
+
+async def test_ended_sessions_are_forgotten_when_their_cookies_have_expired(timed):
+    await timed.add_user("eve")
+    access, state = timed.desk.access, timed.replica.state
+    for _ in range(3):
+        who, cookie = await access.sign_in("eve", PASSWORD, HERE)
+        await access.end_session(who, cookie)
+    assert len(state.ended_sessions) == 3
+    await timed.clock.advance(SESSION_SECONDS)
+    who, cookie = await access.sign_in("eve", PASSWORD, HERE)
+    await access.end_session(who, cookie)
+    assert len(state.ended_sessions) == 1
+
+
+async def test_signing_out_everywhere_ends_all_sessions_of_that_user_only(office):
+    for name in ("eve", "bob"):
+        await office.add_user(name)
+    access, people = office.desk.access, office.desk.people
+    eve, mine = await access.sign_in("eve", PASSWORD, HERE)
+    _, also_mine = await access.sign_in("eve", PASSWORD, HERE)
+    bob, his = await access.sign_in("bob", PASSWORD, HERE)
+    with pytest.raises(Forbidden):
+        await people.end_sessions(bob, "eve")
+    await people.end_sessions(eve, "eve")
+    assert access.session(mine, HERE) is None
+    assert access.session(also_mine, HERE) is None
+    assert access.session(his, HERE)
+    _, again = await access.sign_in("eve", PASSWORD, HERE)
+    assert access.session(again, HERE)
+    await people.end_sessions(ADMIN, "eve")
+    assert access.session(again, HERE) is None
+    with pytest.raises(NotFound):
+        await people.end_sessions(ADMIN, "nobody")
+
+
+async def test_a_rotated_token_has_a_new_secret_and_the_same_reach(office):
+    access, people = office.desk.access, office.desk.people
+    grants = [{"role": "operator", "tags": ["team-a"]}]
+    made = await people.create_token(ADMIN, {"name": "ci", "grants": grants, "scopes": ["run"]})
+    _, cookie = await access.sign_in_token(made["token"], HERE)
+    again = await people.rotate_token(ADMIN, made["id"])
+    assert again["token"] != made["token"]
+    assert again["token"].startswith(again["prefix"])
+    assert again["rotated_at"]
+    with pytest.raises(Unauthenticated):
+        await access.authenticate_token(made["token"], HERE)
+    assert access.session(cookie, HERE) is None, "the old secret began it"
+    who = await access.authenticate_token(again["token"], HERE)
+    assert (who.grants[0].tags, who.scopes) == (("team-a",), ("run",))
+    with pytest.raises(NotFound):
+        await people.rotate_token(ADMIN, "nope")
+
+
+async def test_a_user_s_role_grants_and_password_change_at_once(office):
+    access, people = office.desk.access, office.desk.people
+    await office.add_user("eve", "operator")
+    _, cookie = await access.sign_in("eve", PASSWORD, HERE)
+    grants = [{"role": "viewer", "tags": ["team-a"]}]
+    await people.change_user(ADMIN, "eve", {"grants": grants})
+    assert access.session(cookie, HERE).is_limited
+    assert not access.session(cookie, HERE).may_some_job("run")
+    assert (await people.change_user(ADMIN, "eve", {"grants": []}))["role"] == "viewer"
+    await people.change_user(ADMIN, "eve", {"role": "admin"})
+    assert access.session(cookie, HERE).may("admin")
+    await people.change_user(ADMIN, "eve", {"password": "another password"})
+    assert access.session(cookie, HERE) is None
+    for fields in ({"role": "admin", "grants": grants}, {"password": "short"}, {"name": "x"}):
+        with pytest.raises(Invalid):
+            await people.change_user(ADMIN, "eve", fields)
+    with pytest.raises(NotFound):
+        await people.change_user(ADMIN, "nobody", {"role": "viewer"})
+
+
+async def test_long_lists_of_tokens_and_users_come_in_pages(office):
+    people = office.desk.people
+    for number in range(5):
+        await people.create_token(ADMIN, {"name": f"t{number}"})
+        await office.add_user(f"u{number}")
+    for ask in (people.tokens, people.users):
+        first = await ask(ADMIN, limit=3)
+        rest = await ask(ADMIN, limit=3, cursor=first["next_cursor"])
+        names = [it["name"][1:] for it in first["items"] + rest["items"]]
+        assert names == ["0", "1", "2", "3", "4"]
+        assert (first["total"], rest["next_cursor"]) == (5, None)

@@ -30,7 +30,7 @@ def sighting(office, name, **fields):
 
 async def test_the_cluster_says_who_leads_and_what_it_survives(office):
     office.sightings = (sighting(office, "n2"),)
-    shown = await office.desk.cluster.show()
+    shown = await office.desk.cluster.show(ADMIN)
     assert (shown["leader"], shown["quorum"], shown["paused"]) == ("n1", True, False)
     assert (shown["voters"], shown["majority"], shown["survives"]) == (1, 1, 0)
     n1, n2 = shown["nodes"]
@@ -41,7 +41,7 @@ async def test_the_cluster_says_who_leads_and_what_it_survives(office):
 
 
 async def test_the_digest_gives_no_secret_away(office):
-    shown = await office.desk.cluster.show()
+    shown = await office.desk.cluster.show(ADMIN)
     assert office.replica.state.session_key.hex() not in str(shown)
 
 
@@ -82,7 +82,7 @@ async def test_a_busy_machine_is_not_removed(office):
 
 async def test_pausing_the_cluster_shows(office):
     assert await office.desk.cluster.pause(ADMIN) == {"paused": True}
-    assert (await office.desk.cluster.show())["paused"]
+    assert (await office.desk.cluster.show(ADMIN))["paused"]
     assert await office.desk.cluster.resume(ADMIN) == {"paused": False}
 
 

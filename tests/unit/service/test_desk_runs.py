@@ -207,7 +207,7 @@ async def test_the_strip_of_a_job_holds_its_newest_rows(office):
     job = await office.job()
     ids = [await office.ran() for _ in range(4)]
     waiting = (await office.run())["id"]
-    rows = await office.desk.runs.recent([job["id"], "nobody"], n=3)
+    rows = await office.desk.runs.recent(ADMIN, [job["id"], "nobody"], n=3)
     newest = sorted([*ids, waiting], reverse=True)[:3]
     assert [row["id"] for row in rows[job["id"]]] == newest
     assert rows["nobody"] == []

@@ -47,7 +47,7 @@ async def test_a_head_request_does_not_wait_for_events(door):
 async def test_a_reader_that_falls_behind_is_cut_off(office, monkeypatch):
     monkeypatch.setattr(events, "WAITING_MAX", 5)
     async with door_to(office) as door:
-        stream = events._events(office.desk)
+        stream = events._events(office.desk, ADMIN)
         assert (await anext(stream)).kind == "hello"
         for n in range(10):
             await door.office.job(f"job {n}")

@@ -30,6 +30,7 @@ WORKS = {
     ("POST", "/api/v1/runs/{run}/resolve"): ({"json": {"state": "failed"}}, 200),
     ("GET", "/api/v1/schedule/preview"): ({"params": {"expr": "@daily"}}, 200),
     ("POST", "/api/v1/tokens"): ({"json": {"name": "a token"}}, 201),
+    ("PATCH", "/api/v1/users/{name}"): ({"json": {"role": "viewer"}}, 200),
     ("POST", "/api/v1/users"): ({"json": {"name": "zoe", "password": "long enough"}}, 201),
     ("POST", "/api/v1/cluster/transfer-leader"): ({}, 409),
     ("POST", "/api/v1/cluster/join-token"): ({"json": {"uses": 2}}, 201),
@@ -64,7 +65,7 @@ async def address(door, endpoint):
     if "{backfill}" in endpoint.path:
         since, until = (datetime.fromisoformat(PAST[name]) for name in ("since", "until"))
         backfill = (await desk.backfills.start(OPERATOR, "backup", since=since, until=until))["id"]
-    token = await door.office.desk.access.create_token(
+    token = await door.office.desk.people.create_token(
         (await door.office.desk.access.authenticate_token(door.tokens["admin"], "")),
         {"name": "old"},
     )

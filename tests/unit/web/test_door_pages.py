@@ -61,8 +61,8 @@ async def test_any_token_signs_in_with_its_role_until_it_is_revoked(visitor, rol
     assert f'token a {role}</strong> <span class="soft small">{role}<' in page
     assert ("Pause the whole cluster?" in page) == (role == "admin")
     assert (await visitor.get("/jobs/new")).status == (403 if role == "viewer" else 200)
-    tokens = await visitor.office.desk.access.tokens(ADMIN)
-    await visitor.office.desk.access.revoke_token(ADMIN, tokens[0]["id"])
+    tokens = (await visitor.office.desk.people.tokens(ADMIN))["items"]
+    await visitor.office.desk.people.revoke_token(ADMIN, tokens[0]["id"])
     assert (await visitor.get("/cluster")).status == 303
 
 
