@@ -51,7 +51,7 @@ class Visitor:
         return await answer.text()
 
     async def post(self, path, fields=None, **more):
-        data = {"csrf_token": self.csrf} | (fields or {}) | more
+        data = [("csrf_token", self.csrf), *dict(fields or {}).items(), *more.items()]
         return await self.client.post(path, data=data, allow_redirects=False)
 
 

@@ -57,8 +57,8 @@ async def identify(request: web.Request) -> None:
             )
         request[_WHO] = await access.authenticate_token(token, address_of(request))
         return
-    cookie = request.cookies.get(cookie_name(request))
-    found = None if cookie is None else access.session(cookie, address_of(request))
+    cookie = cookie_of(request)
+    found = access.session(cookie, address_of(request)) if cookie else None
     if found is not None:
         request[_WHO] = found
 
@@ -84,6 +84,11 @@ def cookie_name(request: web.Request) -> str:
     cluster_id = request.app[DESK].replica.state.cluster_id
     prefix = "__Host-" if request.app[SITE].tls else ""
     return f"{prefix}croncord_{hashlib.sha256(cluster_id.encode()).hexdigest()[:8]}"
+
+
+def cookie_of(request: web.Request) -> str:
+    """Return the session cookie that came along, empty for none."""
+    return request.cookies.get(cookie_name(request), "")
 
 
 def begin_session(request: web.Request, response: web.StreamResponse, cookie: str) -> None:

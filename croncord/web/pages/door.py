@@ -2,9 +2,18 @@
 
 from aiohttp import web
 
-from croncord.errors import CronCordError, FieldError, Invalid, NotFound
+from croncord.errors import (
+    CronCordError,
+    FieldError,
+    Invalid,
+    NoLeader,
+    NotFound,
+    OutcomeUnknown,
+)
 from croncord.web import auth
+from croncord.web.pages.carry import carried_in
 from croncord.web.pages.frame import Frame, see_other, signed_in
+from croncord.web.pages.sign_in import show_sign_in
 from croncord.web.query import local_path
 
 
@@ -28,47 +37,36 @@ class Door:
         """Show the ways to sign in; a one-time link's page asks before the link is used up."""
         if signed_in(request) and "token" not in request.query:
             return see_other(local_path(request.query.get("next", "")))
-        return await self._login(request)
+        return await show_sign_in(self._frame, request)
 
     async def sign_in(self, request: web.Request) -> web.Response:
-        """Begin a session, or say why not. What was meant to be seen comes next."""
+        """Begin a session, or say why not. What was meant to be seen or sent comes next."""
         post = await request.post()
         access, address = self._frame.desk.access, auth.address_of(request)
         text = {name: value for name, value in post.items() if isinstance(value, str)}
+        carried = carried_in(post, post.items())
         try:
             if text.get("link"):
-                _, cookie = await access.use_link(text["link"], address)
+                who, cookie = await access.use_link(text["link"], address)
             elif text.get("token"):
-                _, cookie = await access.sign_in_token(text["token"].strip(), address)
+                who, cookie = await access.sign_in_token(text["token"].strip(), address)
             else:
-                _, cookie = await access.sign_in(
+                who, cookie = await access.sign_in(
                     text.get("name", ""), text.get("password", ""), address
                 )
         except CronCordError as error:
             if error.status >= 500 and error.status != web.HTTPServiceUnavailable.status_code:
                 raise
-            return await self._login(request, error, text)
-        response = see_other(local_path(text.get("next", "")))
+            return await show_sign_in(
+                self._frame, request, error=error, typed=text, carried=carried
+            )
+        if carried is not None:
+            context = {"carried": carried, "lacks": carried.lacks, "who": who, "csrf": who.csrf}
+            response = await self._frame.page(request, "carry_on.html", context)
+        else:
+            response = see_other(local_path(text.get("next", "")))
         auth.begin_session(request, response, cookie)
         return response
-
-    async def _login(
-        self,
-        request: web.Request,
-        error: CronCordError | None = None,
-        text: dict[str, str] | None = None,
-    ) -> web.Response:
-        typed = text or {}
-        context = {
-            "error": error,
-            "name": typed.get("name", ""),
-            "by_token": "token" in typed,
-            "next": local_path(typed.get("next") or request.query.get("next", "")),
-            "link": typed.get("link") or request.query.get("token", ""),
-        }
-        return await self._frame.page(
-            request, "login.html", context, status=error.status if error else 200
-        )
 
     async def setup(self, request: web.Request) -> web.Response:
         """Show the form of the first visit."""
@@ -78,7 +76,7 @@ class Door:
         except NotFound as error:
             return await self._setup(request, secret, error=error, usable=False)
         if purpose == "signin":
-            return await self._login(request)
+            return await show_sign_in(self._frame, request)
         return await self._setup(request, secret)
 
     async def set_up(self, request: web.Request) -> web.Response:
@@ -122,7 +120,22 @@ class Door:
         )
 
     async def sign_out(self, request: web.Request) -> web.Response:
-        """End the session in this browser."""
-        response = see_other("/login", "You are signed out.")
+        """End the session, in this browser or everywhere; without a leader only this browser's."""
+        post = await request.post()
+        who = auth.who(request)
+        note = "You are signed out."
+        try:
+            if post.get("everywhere"):
+                await self._frame.desk.people.end_sessions(who, who.name.removeprefix("user:"))
+                note = "You are signed out in every browser."
+            await self._frame.desk.access.end_session(who, auth.cookie_of(request))
+        except (NoLeader, OutcomeUnknown):
+            if post.get("everywhere"):
+                raise
+            note = (
+                "You are signed out in this browser. The cluster could not be told: a copy of the "
+                "cookie would be good until it expires."
+            )
+        response = see_other("/login", note)
         auth.end_session(request, response)
         return response

@@ -9,6 +9,7 @@ from croncord.errors import (
     Conflict,
     CronCordError,
     FieldError,
+    Forbidden,
     Invalid,
     TooLarge,
     VersionChanged,
@@ -236,6 +237,9 @@ class JobEditor:
             job = await self._frame.desk.jobs.get(auth.who(request), ref)
             mine = laid_over(job, fields_from(typed))
             trouble = trouble._replace(version=job["version"], theirs=compare(job, mine))
+        elif isinstance(error, Forbidden) and auth.who(request).may_some_job("edit"):
+            typed.problems = [FieldError("tags", f"{error.message}. {error.hint}")]
+            trouble = trouble._replace(title="Not saved", message="")
         elif isinstance(error, Conflict):
             typed.problems = [FieldError("name", error.message)]
             trouble = trouble._replace(title="Not saved", message="")
