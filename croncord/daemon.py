@@ -21,6 +21,8 @@ from croncord.config import Settings, split_address
 from croncord.daemon_log import configure_log
 from croncord.errors import CronCordError, NoLeader
 from croncord.group import MembershipWatch, find_place, make_replica
+from croncord.logs.audit_fill import AuditFiller
+from croncord.logs.audit_log import AuditLog
 from croncord.logs.closing import OutputCloser
 from croncord.logs.confirming import Confirming
 from croncord.logs.copies import CopyKeeper
@@ -43,7 +45,10 @@ from croncord.node.sightings import SightingBook
 from croncord.node.vitals import VitalsProbe
 from croncord.peer_auth import PeerVerifier
 from croncord.ports import Sighting, Vitals
+from croncord.raft.audit import audit_entry
+from croncord.raft.commands import AnyCommand
 from croncord.raft.invitation import Invitations
+from croncord.raft.state import Outcome
 from croncord.service import Desk
 from croncord.standing import Standing
 from croncord.web.api.metrics import GAUGES
@@ -130,9 +135,12 @@ class Daemon:
         self._in_background("scrub", Scrub(self._logs.local).run())
         self._ledger = await RunLedger.start(data_dir / "ledger")
         self._on_stop(self._ledger.stop)
+        self._audit = await AuditLog.start(data_dir / "audit")
+        self._on_stop(self._audit.stop)
+        self._in_background("audit-sweep", self._audit.sweep(self._clock))
 
     async def _join_group(self) -> None:
-        self._replica = make_replica(self._settings, self._place, self._fail, self._ledger.flush)
+        self._replica = make_replica(self._settings, self._place, self._fail, self._flush)
         ledger, logs = self._ledger, self._logs
         about = "Outputs found damaged on this node's disk and not mended yet"
         self._gauges["croncord_output_damaged"] = about, lambda: len(logs.local.damaged)
@@ -147,6 +155,7 @@ class Daemon:
         self._in_background("retention", self._retention.run())
         self._replica.subscribe(lambda _index, _command, outcome: ledger.put(outcome.rows))
         self._replica.on_restored(self._fill_gap)
+        self._replica.subscribe(self._note_change)
         await self._replica.start()
         self._on_stop(self._replica.stop)
         MembershipWatch(
@@ -162,6 +171,12 @@ class Daemon:
         recent = self._replica.state.recent.values()
         self._ledger.put([row for rows in recent for row in rows])
         self._ledger.lacks_rows.set()
+        self._audit.lacks_entries.set()
+
+    async def _flush(self) -> None:
+        """Have on disk what commands told, before those commands are forgotten."""
+        await self._ledger.flush()
+        await self._audit.flush()
 
     def _keep_copies(self) -> None:
         closer = OutputCloser(
@@ -217,6 +232,10 @@ class Daemon:
             oldest=self._retention.oldest,
         )
         self._in_background("ledger-fill", filler.run())
+        audit_filler = AuditFiller(
+            self._audit, self._peers, clock=self._clock, addresses=self._other_addresses
+        )
+        self._in_background("audit-fill", audit_filler.run())
 
     def _start_machines(self) -> None:
         settings, clock, replica = self._settings, self._clock, self._replica
@@ -273,6 +292,7 @@ class Daemon:
             admin_token_sha256=sha256(self._admin_token),
             check_syntax=SyntaxChecker().check,
             invitations=Invitations(self._place.secret),
+            audit=self._audit,
         )
         self._book.on_progress(self._desk.tell_progress)
         app = create_app(
@@ -285,6 +305,7 @@ class Daemon:
                 receive_vitals=self._receive_vitals,
                 hand_over=self._replica.transfer_leadership,
                 ledger=self._ledger,
+                audit=self._audit,
             ),
             extra_routes=[join_route()],
             error_page=render_error,
@@ -313,6 +334,10 @@ class Daemon:
                 f"First visit: {self._settings.http_url}/setup?token={secret}   "
                 "(once, 15 minutes; a new one: croncord setup-link)"
             )
+
+    def _note_change(self, index: int, command: AnyCommand, outcome: Outcome) -> None:
+        entry = audit_entry(self._replica.state, index, command, outcome)
+        self._audit.put([entry] if entry else [])
 
     def _receive_vitals(self, vitals: Vitals) -> tuple[Sighting, ...]:
         if self._replica.status().role != "leader":

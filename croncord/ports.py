@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from croncord.audit import AuditEntry, AuditFilter
 from croncord.model import LogInfo, Messages, Name, NodeRole, Run
 
 # --- output ---------------------------------------------------------------------------------------
@@ -178,6 +179,32 @@ class Ledger(Protocol):
 
     async def flush(self) -> None:
         """Return when everything put so far is on disk."""
+
+
+class AuditTrail(Protocol):
+    """Who changed what, on this node's disk."""
+
+    def put(self, entries: Sequence[AuditEntry]) -> None:
+        """Write entries; one that is there already stays as it is."""
+
+    def page(
+        self, where: AuditFilter, *, limit: int, before: str = ""
+    ) -> tuple[list[AuditEntry], str]:
+        """Return at most `limit` entries, newest first, and the cursor to go on with.
+
+        The cursor is empty at the end. A page may be short although there are more. Raises Invalid
+        for a cursor that is not one.
+        """
+
+
+class AuditPages(Protocol):
+    """The audit trail as other nodes read it, to fill what they lack."""
+
+    async def days(self) -> dict[str, tuple[int, int]]:
+        """Return the number of entries of each UTC day, `YYYYMMDD`, and their checksum."""
+
+    async def entries_of(self, day: str, after: str) -> tuple[list[AuditEntry], str]:
+        """Return some hundred entries of a day, oldest first, and the cursor to go on with."""
 
 
 class LedgerPages(Protocol):

@@ -12,10 +12,12 @@ from croncord.clock import SystemClock
 from croncord.credentials import User
 from croncord.frames import STDERR, STDOUT, encode_frame
 from croncord.lifecycle import RunState
+from croncord.logs.audit_log import AuditLog
 from croncord.logs.ledger import RunLedger
 from croncord.logs.log_store import LogStore
 from croncord.model import LogInfo, Node
 from croncord.ports import LogKey
+from croncord.raft.audit import audit_entry
 from croncord.raft.commands import (
     Assignment,
     AssignRuns,
@@ -56,7 +58,8 @@ def fast_directory():
 class Office:
     """Everything behind the doors of one node, named n1, in a cluster that knows n2 too."""
 
-    def __init__(self, replica, ledger, logs, clock, peers) -> None:
+    def __init__(self, replica, ledger, logs, clock, peers, audit) -> None:
+        self.audit = audit
         self.replica = replica
         self.ledger = ledger
         self.logs = logs
@@ -73,6 +76,7 @@ class Office:
             sightings=lambda: self.sightings,
             admin_token_sha256=hashlib.sha256(ADMIN_TOKEN.encode()).hexdigest(),
             invitations=Invitations(CLUSTER_SECRET),
+            audit=audit,
         )
 
     @classmethod
@@ -83,7 +87,9 @@ class Office:
         ledger = await RunLedger.start(path / "ledger")
         logs = await LogStore.start(path / "logs", node="n1")
         replica.subscribe(lambda _index, _command, outcome: ledger.put(outcome.rows))
-        office = cls(replica, ledger, logs, clock, peers)
+        audit = await AuditLog.start(path / "audit")
+        office = cls(replica, ledger, logs, clock, peers, audit)
+        replica.subscribe(office.note_change)
         now = clock.now()
         await office.do(InitCluster(at=now, cluster_id="c1", session_key=b"k" * 32))
         for name in ("n1", "n2"):
@@ -102,6 +108,11 @@ class Office:
         await self.replica.stop()
         await self.logs.stop()
         await self.ledger.stop()
+        await self.audit.stop()
+
+    def note_change(self, index, command, outcome):
+        entry = audit_entry(self.replica.state, index, command, outcome)
+        self.audit.put([entry] if entry else [])
 
     async def do(self, command):
         outcome = await self.replica.propose(command)

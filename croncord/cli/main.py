@@ -39,6 +39,7 @@ NOUNS: Nouns = {
     ),
     "user": Noun("croncord.cli.user", "people who sign in"),
     "token": Noun("croncord.cli.token", "keys for programs"),
+    "audit": Noun("croncord.cli.audit", "who changed what"),
     "doctor": Noun("croncord.cli.doctor", "find what is wrong, and what to do"),
     "setup-link": Noun("croncord.cli.setup_link", "a new sign-in link for the browser"),
 }

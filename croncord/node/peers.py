@@ -10,6 +10,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
+from croncord.audit import AuditEntry
 from croncord.clock import Clock
 from croncord.errors import Conflict, CronCordError, NotFound, StoreError, Unreachable
 from croncord.model import Run, milliseconds
@@ -39,6 +40,7 @@ _decode_text = msgspec.msgpack.Decoder(str).decode
 _decode_found = msgspec.msgpack.Decoder(SearchAnswer).decode
 _decode_days = msgspec.msgpack.Decoder(dict[str, tuple[int, int]]).decode
 _decode_rows = msgspec.msgpack.Decoder(tuple[Run, ...]).decode
+_decode_entries = msgspec.msgpack.Decoder(tuple[list[AuditEntry], str]).decode
 _decode_offset = msgspec.msgpack.Decoder(int).decode
 
 
@@ -138,6 +140,24 @@ class HttpPeers:
             "GET", node_http, "ledger/rows", query=query, bytes_max=ROWS_BYTES_MAX
         )
         return _decoded(_decode_rows, answer, node_http)
+
+    async def audit_days(self, node_http: str) -> dict[str, tuple[int, int]]:
+        """Ask how many audit entries of each day another node has, and their checksum."""
+        answer = await self._call("GET", node_http, "audit/days", read_seconds=WORK_SECONDS)
+        return _decoded(_decode_days, answer, node_http)
+
+    async def audit_entries(
+        self, node_http: str, day: str, after: str
+    ) -> tuple[list[AuditEntry], str]:
+        """Ask for audit entries of a day, oldest first, and the cursor to go on with."""
+        answer = await self._call(
+            "GET",
+            node_http,
+            "audit/entries",
+            query={"day": day, "after": after},
+            bytes_max=ROWS_BYTES_MAX,
+        )
+        return _decoded(_decode_entries, answer, node_http)
 
     async def log_tail_offset(self, node_http: str, key: LogKey, lines: int) -> int:
         """Ask from where that many last lines follow. Raises NotFound, Unreachable."""

@@ -31,6 +31,8 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, tag=True, forbid_unknow
     """When the proposer decided this, by the leader's clock as well as it knows."""
     by: str = ""
     """Who asked: `user:ada`, `token:deploy`, `node:n1`, or empty for the cluster itself."""
+    address: str = ""
+    """Where the request came from, for the audit trail; empty when it was no request."""
 
 
 class PutJob(Command, frozen=True, kw_only=True):

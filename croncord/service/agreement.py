@@ -12,6 +12,8 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final
 
+import msgspec
+
 from croncord.clock import Clock, to_milliseconds
 from croncord.errors import (
     Conflict,
@@ -74,6 +76,9 @@ class RepeatableRequest:
 repeatable: ContextVar[RepeatableRequest | None] = ContextVar("repeatable", default=None)
 """Set by a door for a request that came with an idempotency key."""
 
+caller_address: ContextVar[str] = ContextVar("caller_address", default="")
+"""Set by a door: where the request came from on whose behalf things are changed."""
+
 
 class Agreement:
     """The replica and the clock, as the services use them."""
@@ -117,7 +122,7 @@ class Agreement:
         give_up_at = self.clock.monotonic() + BEHIND_SECONDS
         request = None if draws_secret else repeatable.get()
         while True:
-            command = build(self.now())
+            command = msgspec.structs.replace(build(self.now()), address=caller_address.get())
             if len(encode_command(command)) > COMMAND_BYTES_MAX:
                 raise Invalid([FieldError("", "the whole is too large")])
             outcome = await self.replica.propose(

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from croncord.clock import Clock
-from croncord.ports import Invitations, Ledger, Peers, RunLogs, Sighting
+from croncord.ports import AuditTrail, Invitations, Ledger, Peers, RunLogs, Sighting
 from croncord.raft.port import Replica
 from croncord.service.access import AccessService
 from croncord.service.agreement import Agreement
+from croncord.service.audit import AuditService
 from croncord.service.backfills import BackfillService
 from croncord.service.calendars import CalendarService
 from croncord.service.cluster import ClusterService
@@ -38,6 +39,7 @@ class Desk:
         admin_token_sha256: str,
         check_syntax: SyntaxCheck | None = None,
         invitations: Invitations | None = None,
+        audit: AuditTrail | None = None,
     ) -> None:
         agreement = Agreement(replica, clock)
         self.name = name
@@ -45,6 +47,7 @@ class Desk:
         self.replica = replica
         self.logs = logs
         self._events = EventFeed(replica)
+        self.audit = AuditService(agreement, audit)
         self.people = PeopleService(agreement)
         self.access = AccessService(agreement, self.people, admin_token_sha256)
         self.cluster = ClusterService(agreement, name, sightings, peers)

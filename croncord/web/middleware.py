@@ -9,7 +9,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from croncord.errors import Unauthenticated
-from croncord.service.agreement import ReadNote, read_note
+from croncord.service.agreement import ReadNote, caller_address, read_note
 from croncord.web import auth, errors
 from croncord.web.host_check import check_host, check_origin
 from croncord.web.parts import DESK, SITE, is_public
@@ -19,6 +19,7 @@ RequestCounter = Callable[[str, int], None]
 
 _log = logging.getLogger(__name__)
 _NOTE: web.RequestKey[ReadNote] = web.RequestKey("read_note", ReadNote)
+_DENIED = frozenset({401, 403, 429})
 _QUIET = ("/healthz", "/readyz", "/metrics", "/static/", "/internal/")
 """Asked every second or so by machines: logged only when somebody debugs."""
 
@@ -49,13 +50,17 @@ def observe(count: RequestCounter) -> Middleware:
         note = ReadNote()
         request[_NOTE] = note
         token = read_note.set(note)
+        address = caller_address.set(auth.address_of(request))
         status = 500
         try:
             response = await handler(request)
             status = response.status
+            if status in _DENIED:
+                _tell_denied(request, status)
             return response
         finally:
             read_note.reset(token)
+            caller_address.reset(address)
             stream_ended(request)
             count(request.method, status)
             quiet = request.path.startswith(_QUIET) and status < 400
@@ -71,6 +76,21 @@ def observe(count: RequestCounter) -> Middleware:
             )
 
     return middleware
+
+
+def _tell_denied(request: web.Request, status: int) -> None:
+    """Note who was refused what: attempts are no changes, so the audit trail does not have them."""
+    by, address = auth.caller_name(request), auth.address_of(request)
+    path = request.rel_url.raw_path[:300]
+    _log.warning(
+        "denied: %d %s %s to %s from %s",
+        status,
+        request.method,
+        path,
+        by,
+        address,
+        extra={"by": by, "address": address, "status": status},
+    )
 
 
 def tell_errors(error_page: errors.ErrorPage | None) -> Middleware:

@@ -24,7 +24,7 @@ from croncord.errors import (
 )
 from croncord.model import milliseconds
 from croncord.peer_auth import PeerVerifier, body_digest
-from croncord.ports import LedgerPages, LogKey, RunLogs, SearchOrder, Sighting, Vitals
+from croncord.ports import AuditPages, LedgerPages, LogKey, RunLogs, SearchOrder, Sighting, Vitals
 
 PREFIX: Final = "/internal/v1"
 BODY_BYTES_MAX: Final = 64 * 1024
@@ -46,6 +46,7 @@ def peer_routes(
     receive_vitals: Callable[[Vitals], Sequence[Sighting]],
     hand_over: Callable[[], Awaitable[None]],
     ledger: LedgerPages | None = None,
+    audit: AuditPages | None = None,
 ) -> list[web.RouteDef]:
     """Return the routes. `verifier` is None on a node without a cluster secret.
 
@@ -59,6 +60,7 @@ def peer_routes(
         receive_vitals=receive_vitals,
         hand_over=hand_over,
         ledger=ledger,
+        audit=audit,
     )
     log = f"{PREFIX}/logs/{{run}}/{{attempt}}"
     return [
@@ -67,6 +69,8 @@ def peer_routes(
         web.post(f"{PREFIX}/search", calls.search),
         web.get(f"{PREFIX}/ledger/days", calls.ledger_days),
         web.get(f"{PREFIX}/ledger/rows", calls.ledger_rows),
+        web.get(f"{PREFIX}/audit/days", calls.audit_days),
+        web.get(f"{PREFIX}/audit/entries", calls.audit_entries),
         web.get(log, calls.log, allow_head=False),
         web.get(f"{log}/status", calls.status),
         web.get(f"{log}/check", calls.check),
@@ -87,7 +91,9 @@ class _Calls:
         receive_vitals: Callable[[Vitals], Sequence[Sighting]],
         hand_over: Callable[[], Awaitable[None]],
         ledger: LedgerPages | None,
+        audit: AuditPages | None,
     ) -> None:
+        self._audit = audit
         self._hand_over = hand_over
         self._ledger = ledger
         self._verifier = verifier
@@ -128,6 +134,19 @@ class _Calls:
             raise NotFound("this node has no ledger")
         first, last = request.query.get("first", ""), request.query.get("last", "")
         return _answer(await self._ledger.rows_from(first, last))
+
+    async def audit_days(self, request: web.Request) -> web.StreamResponse:
+        self._check_without_body(request)
+        if self._audit is None:
+            raise NotFound("this node has no audit trail")
+        return _answer(await self._audit.days())
+
+    async def audit_entries(self, request: web.Request) -> web.StreamResponse:
+        self._check_without_body(request)
+        if self._audit is None:
+            raise NotFound("this node has no audit trail")
+        day, after = request.query.get("day", ""), request.query.get("after", "")
+        return _answer(await self._audit.entries_of(day, after))
 
     async def status(self, request: web.Request) -> web.StreamResponse:
         self._check_without_body(request)

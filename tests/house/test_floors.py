@@ -38,6 +38,7 @@ FLOORS = {
         for name in (
             "access_apply",
             "apply",
+            "audit",
             "backfill_apply",
             "calendars_apply",
             "cluster_apply",

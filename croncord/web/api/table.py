@@ -2,6 +2,7 @@
 
 from croncord.web.api import (
     access,
+    audit,
     calendars,
     cluster,
     events,
@@ -33,6 +34,7 @@ _NOUNS = (
     schedule,
     timeline,
     events,
+    audit,
     access,
 )
 _DESCRIBED: tuple[Endpoint, ...] = tuple(e for noun in _NOUNS for e in noun.ENDPOINTS)

@@ -1,0 +1,56 @@
+"""Users, tokens and the audit trail from the command line."""
+
+import json
+
+
+def test_a_token_for_some_jobs_and_some_acts(croncord):
+    made = json.loads(
+        croncord("token", "create", "ci", "--tag", "team-a", "--scope", "run", "--json")[1]
+    )
+    assert made["grants"] == [{"role": "operator", "tags": ["team-a"]}]
+    assert (made["role"], made["scopes"]) == ("viewer", ["run"])
+    shown = croncord("token", "list")[1]
+    assert "operator of team-a (run only)" in shown
+    assert made["prefix"] in shown
+    assert made["token"] not in shown
+    status, _, err = croncord("--token", made["token"], "cluster", "pause")
+    assert status == 4
+    assert "admin" in err
+
+
+def test_a_rotated_token_is_printed_alone(croncord):
+    old = croncord("token", "create", "ci")[1].strip()
+    status, out, err = croncord("token", "rotate", "ci")
+    assert status == 0
+    assert "not shown again" in err
+    assert croncord("--token", old, "job", "list")[0] == 4
+    assert croncord("--token", out.strip(), "job", "list")[0] == 0
+
+
+def test_a_user_is_changed_and_signed_out(croncord, node):
+    node.do(node.office.add_user("zoe", "viewer"))
+    status, out, _ = croncord("user", "edit", "zoe", "--role", "operator", "--tag", "team-a")
+    assert (status, out) == (0, "Changed zoe, role operator of team-a.\n")
+    assert "operator of team-a" in croncord("user", "list")[1]
+    assert croncord("user", "edit", "zoe", "--role", "admin")[1] == "Changed zoe, role admin.\n"
+    assert node.state.users["zoe"].grants == ()
+    assert croncord("user", "edit", "zoe")[0] == 2
+    assert croncord("user", "edit", "nobody", "--role", "admin")[0] == 5
+    assert croncord("user", "sign-out", "zoe")[1] == "zoe is signed out everywhere.\n"
+    assert node.state.users["zoe"].epoch == 1
+
+
+def test_the_audit_trail_tells_who_did_what(croncord):
+    croncord("token", "create", "ci")
+    croncord("cluster", "pause")
+    status, out, _ = croncord("audit")
+    assert status == 0
+    assert "cluster.pause" in out.splitlines()[1]
+    assert "token:ci" in out.splitlines()[2]
+    told = json.loads(croncord("audit", "--subject", "token:ci", "--json")[1])["items"]
+    assert [(it["action"], it["by"]) for it in told] == [("token.create", "token:admin")]
+    assert "more" in croncord("audit", "--limit", "1")[2]
+    lines = croncord("audit", "--export", "ndjson", "--action", "cluster.pause")[1].splitlines()
+    assert [json.loads(line)["action"] for line in lines] == ["cluster.pause"]
+    assert croncord("audit", "--export", "csv")[1].startswith("index,at,by,from,")
+    assert "Nothing that matches" in croncord("audit", "--by", "nobody")[2]
