@@ -1,14 +1,15 @@
-"""Who may come in, as the cluster holds it: roles, grants, users, tokens, links. Frozen values.
+"""Who may come in, as the cluster holds it: roles, grants, users, tokens, links; and secrets. Frozen.
 
 What a role, a grant and a scope allow is decided in one place, `croncord.service.who`.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
 
-from croncord.model import Instant, Label, Name, Value
+from croncord.model import Instant, Label, Name, Value, Variable
 
 Role = Literal["viewer", "operator", "admin"]
 JobRole = Literal["viewer", "operator"]
@@ -69,3 +70,21 @@ class Link(Value, frozen=True, kw_only=True):
     sha256: str
     purpose: Literal["setup", "signin"]
     expires_at: Instant
+
+
+class Secret(Value, frozen=True, kw_only=True):
+    """A value that runs are given and nobody is shown."""
+
+    name: Variable
+    sealed: bytes
+    """Encrypted with a key that is not part of what is agreed; see `croncord.ports.Vault`."""
+    key_id: str
+    """Which key that was."""
+    tags: Tags = ()
+    """Empty: for all jobs. Else for those with one of these."""
+    updated_at: datetime
+    updated_by: str
+
+    def is_for(self, tags: Collection[str]) -> bool:
+        """Whether a job with those tags may be given it."""
+        return not self.tags or not set(self.tags).isdisjoint(tags)

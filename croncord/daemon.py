@@ -15,7 +15,13 @@ from typing import Any, Final
 import msgspec
 
 from croncord import __version__
-from croncord.bootstrap import Introduction, admin_token, bootstrap_token, prepare_data_dir, sha256
+from croncord.bootstrap import (
+    Introduction,
+    admin_token,
+    bootstrap_token,
+    prepare_data_dir,
+    sha256,
+)
 from croncord.clock import SystemClock
 from croncord.config import Settings, split_address
 from croncord.daemon_log import configure_log
@@ -42,6 +48,7 @@ from croncord.node.reporter import Reporter
 from croncord.node.runner import ProcessRunner
 from croncord.node.script_check import SyntaxChecker
 from croncord.node.sightings import SightingBook
+from croncord.node.vault import SecretVault
 from croncord.node.vitals import VitalsProbe
 from croncord.peer_auth import PeerVerifier
 from croncord.ports import Sighting, Vitals
@@ -112,6 +119,7 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._end, 0)
         self._place = await find_place(self._settings, self._standing, self._clock)
+        self._vault = SecretVault(self._place.secret)
         await self._open_stores()
         await self._join_group()
         self._keep_copies()
@@ -261,6 +269,7 @@ class Daemon:
             journal=journal,
             offset=lambda: self._book.offsets_ms().get(settings.name, 0),
             pressure=lambda: probe.pressure,
+            vault=self._vault,
         )
         self._in_background("agent", agent.run())
         self._dispatcher = Dispatcher(
@@ -293,6 +302,7 @@ class Daemon:
             check_syntax=SyntaxChecker().check,
             invitations=Invitations(self._place.secret),
             audit=self._audit,
+            vault=self._vault,
         )
         self._book.on_progress(self._desk.tell_progress)
         app = create_app(

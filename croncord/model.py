@@ -184,6 +184,8 @@ class JobSpec(Value, frozen=True, kw_only=True):
     """Calendars whose times decide which ticks of the schedule run."""
     locks: Annotated[tuple[Lock, ...], msgspec.Meta(max_length=20)] = ()
     """What a run holds while it is in hand; shared by all jobs that name it."""
+    secrets: Annotated[tuple[Variable, ...], msgspec.Meta(max_length=50)] = ()
+    """Names of secrets that its runs find as variables of that name."""
 
 
 class Job(Value, frozen=True, kw_only=True):

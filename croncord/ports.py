@@ -217,6 +217,23 @@ class LedgerPages(Protocol):
         """Return some hundred rows from the id `first` to below `last`, oldest first."""
 
 
+# --- secrets --------------------------------------------------------------------------------------
+
+
+class Vault(Protocol):
+    """Seals values so that they may be agreed on and stored."""
+
+    @property
+    def key_id(self) -> str:
+        """Tells keys apart, and nothing of them."""
+
+    def seal(self, name: str, value: str) -> bytes:
+        """Return the value sealed, for that name only."""
+
+    def open(self, name: str, sealed: bytes) -> str:
+        """Return the value. Raises StoreError when it was sealed under another key."""
+
+
 # --- processes ------------------------------------------------------------------------------------
 
 
@@ -226,6 +243,8 @@ class LaunchRequest(msgspec.Struct, frozen=True, kw_only=True):
     key: LogKey
     script: bytes
     environment: Mapping[str, str]
+    secrets: Mapping[str, str] = {}
+    """More variables, whose values are masked in the output."""
     working_directory: str
     user: str
     timeout_seconds: int | None

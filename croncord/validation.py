@@ -44,7 +44,6 @@ READ_ONLY = frozenset(
 
 _NOT_YET = frozenset(
     {
-        "secrets",
         "notify",
         "expect_within_seconds",
     }
@@ -76,6 +75,7 @@ def read_job(fields: Mapping[str, Any]) -> JobSpec:
     spec = msgspec.structs.replace(
         spec,
         tags=tuple(dict.fromkeys(spec.tags)),
+        secrets=tuple(dict.fromkeys(spec.secrets)),
         start_at=spec.start_at and utc_milliseconds(spec.start_at),
         end_at=spec.end_at and utc_milliseconds(spec.end_at),
     )
@@ -222,6 +222,8 @@ def _user_errors(user: str) -> Iterator[FieldError]:
 def _contradictions(spec: JobSpec) -> Iterator[FieldError]:
     if spec.start_at and spec.end_at and spec.end_at <= spec.start_at:
         yield FieldError("end_at", "must be after start_at")
+    if both := next((name for name in spec.secrets if name in spec.environment), None):
+        yield FieldError("secrets", f"{both} is a variable of `environment` too")
     names = [name_and_places(lock)[0] for lock in spec.locks]
     if twice := next((name for name in names if names.count(name) > 1), None):
         yield FieldError("locks", f"names {twice} twice")

@@ -16,6 +16,7 @@ from croncord.logs.audit_log import AuditLog
 from croncord.logs.ledger import RunLedger
 from croncord.logs.log_store import LogStore
 from croncord.model import LogInfo, Node
+from croncord.node.vault import SecretVault
 from croncord.ports import LogKey
 from croncord.raft.audit import audit_entry
 from croncord.raft.commands import (
@@ -77,6 +78,7 @@ class Office:
             admin_token_sha256=hashlib.sha256(ADMIN_TOKEN.encode()).hexdigest(),
             invitations=Invitations(CLUSTER_SECRET),
             audit=audit,
+            vault=SecretVault(b"the cluster secret"),
         )
 
     @classmethod

@@ -68,6 +68,7 @@ _REPEATED: tuple[tuple[str, str, str, str], ...] = (
     ("--schedule", "schedule", "EXPR", "when it is due; repeatable; default @manual"),
     ("--tag", "tags", "TAG", "repeatable"),
     ("--lock", "locks", "NAME[:N]", "held while it runs, by N runs at once; repeatable"),
+    ("--secret", "secrets", "NAME", "a secret to be given; repeatable"),
     ("--calendar", "calendars", "NAME", "times to keep to; repeatable"),
     ("--node", "target.nodes", "NAME", "a node that may run it; repeatable; default: any"),
 )

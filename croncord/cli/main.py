@@ -38,6 +38,7 @@ NOUNS: Nouns = {
         "croncord.cli.cluster", "the state of the whole, letting machines in, pausing it"
     ),
     "user": Noun("croncord.cli.user", "people who sign in"),
+    "secret": Noun("croncord.cli.secret", "values that jobs are given and nobody is shown"),
     "token": Noun("croncord.cli.token", "keys for programs"),
     "audit": Noun("croncord.cli.audit", "who changed what"),
     "doctor": Noun("croncord.cli.doctor", "find what is wrong, and what to do"),

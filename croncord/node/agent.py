@@ -26,7 +26,7 @@ from croncord.node.agent_journal import AgentJournal, Note
 from croncord.node.result_desk import ResultDesk
 from croncord.node.results import result_of, sealed_log, unstarted
 from croncord.node.starter import CalledOff, Starter
-from croncord.ports import LaunchRequest, LogKey, RunLogs, Runner
+from croncord.ports import LaunchRequest, LogKey, RunLogs, Runner, Vault
 from croncord.raft.commands import Claim, ClaimRuns, ReportKill, RunResult
 from croncord.raft.port import Replica
 
@@ -58,6 +58,7 @@ class Agent:
         journal: AgentJournal,
         offset: Callable[[], int],
         pressure: Callable[[], str] = str,
+        vault: Vault | None = None,
     ) -> None:
         """Take what it works with.
 
@@ -87,6 +88,7 @@ class Agent:
             leader_now=self._leader_now,
             journal=journal,
             launch=self._launch,
+            vault=vault,
         )
         self._news = asyncio.Event()
         self._in_hand: dict[LogKey, asyncio.Task[None]] = {}

@@ -5,9 +5,11 @@ Imported by the shim: standard library and `croncord.frames` only.
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 from croncord.frames import END, HEADER_BYTES, STDERR, STDOUT, SYSTEM, encode_frame, encode_gap
+from croncord.node.mask import Mask
 from croncord.node.tail import Tail
 
 __all__ = ["STDERR", "STDOUT", "Capture"]
@@ -22,7 +24,15 @@ class Capture:
     must not suffer from it.
     """
 
-    def __init__(self, spool: int, head_bytes: int, tail_bytes: int = 0) -> None:
+    def __init__(
+        self,
+        spool: int,
+        head_bytes: int,
+        tail_bytes: int = 0,
+        masks: Mapping[int, Mask] = MappingProxyType({}),
+    ) -> None:
+        """Take the open spool, how much is kept, and what takes secrets out of each stream."""
+        self._masks = masks
         self._spool = spool
         self._room = self._head_bytes = head_bytes
         self._tail_bytes = tail_bytes
@@ -45,7 +55,11 @@ class Capture:
         return self._beyond_bytes > self._tail_bytes
 
     def take(self, stream: int, data: bytes) -> None:
-        """Keep what was read from one of the script's pipes."""
+        """Keep what was read from one of the script's pipes, without the secrets in it."""
+        mask = self._masks.get(stream)
+        self._keep(stream, mask.feed(data) if mask else data)
+
+    def _keep(self, stream: int, data: bytes) -> None:
         head, rest = data[: self._room], data[self._room :]
         if head:
             if self._fill_gap() and self._write(stream, head):
@@ -56,7 +70,9 @@ class Capture:
             self._take_rest(stream, rest)
 
     def end(self, result: bytes) -> None:
-        """Write what is missing, the tail, then the end frame."""
+        """Write what is held back or missing, the tail, then the end frame."""
+        for stream, mask in self._masks.items():
+            self._keep(stream, mask.end())
         for frame in self._tail_frames():
             if not self._fill_gap() or not self._append(frame):
                 self._miss(len(frame) - HEADER_BYTES)

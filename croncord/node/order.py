@@ -91,6 +91,9 @@ def write_order(
         "group": groups.places(directory.name, _roles(request)),
     }
     _write(draft / rundir.ORDER, json.dumps(order).encode(), 0o600)
+    if request.secrets:
+        secrets = json.dumps(dict(request.secrets)).encode()
+        _write(draft / rundir.SECRETS, secrets, 0o600)
     draft.rename(directory)
     return directory
 
@@ -104,6 +107,7 @@ def write_end(runs: Path, key: LogKey, result: Mapping[str, Any], prepared_ms: i
         _write(draft / rundir.ORDER, json.dumps(order).encode(), 0o600)
         rundir.take(str(draft), {})
         draft.rename(directory)
+    (directory / rundir.SECRETS).unlink(missing_ok=True)
     text = json.dumps(result).encode()
     _write(directory / rundir.SPOOL, encode_frame(END, text, 0), 0o600)
     _write(directory / rundir.RESULT, text, 0o600)

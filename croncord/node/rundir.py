@@ -2,6 +2,7 @@
 
     order     daemon  JSON: what to start and how
     script    daemon  the bytes that run
+    secrets   daemon  JSON: secret variables; gone as soon as the shim has read them
     meta      shim    JSON: the shim's pid, its start tick, the boot id; see `take`
     control   shim    Unix socket: the daemon listens for news and asks for a kill
     main      shim    JSON: pid, start tick and start time of the script's first process
@@ -21,6 +22,7 @@ from typing import Any, Final
 
 ORDER: Final = "order"
 SCRIPT: Final = "script"
+SECRETS: Final = "secrets"
 META: Final = "meta"
 CONTROL: Final = "control"
 MAIN: Final = "main"
@@ -58,6 +60,17 @@ def read_json(directory: str, name: str) -> dict[str, Any] | None:
     except (FileNotFoundError, ValueError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def take_secrets(directory: str) -> dict[str, str]:
+    """Return the secret variables and remove them from the disk; nothing when there are none."""
+    path = os.path.join(directory, SECRETS)
+    try:
+        with open(path, "rb") as file:
+            os.unlink(path)
+            return dict(json.loads(file.read()))
+    except FileNotFoundError:
+        return {}
 
 
 def write_json(directory: str, name: str, content: dict[str, Any]) -> None:

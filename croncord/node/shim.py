@@ -25,6 +25,7 @@ from croncord.node.control import Control, Turnstile
 from croncord.node.group import Group, group_of
 from croncord.node.kill import Ending, Process, boot_id, find_processes, look, marks_of
 from croncord.node.launch import Launched, LaunchError, launch
+from croncord.node.mask import Mask
 from croncord.node.usage import Gauge, cpu_seconds
 
 DRAIN_SECONDS: Final = 2.0
@@ -83,12 +84,16 @@ class Shim:
         if order is None:
             raise FileNotFoundError(0, "the order in it is missing or damaged")
         self._order = order
+        secrets = rundir.take_secrets(".")
+        order["environment"] |= secrets
         self._marks = marks_of(order["run_id"], order["attempt"])
         self._result = os.open(rundir.RESULT, os.O_CREAT | os.O_WRONLY, 0o600)
         os.posix_fallocate(self._result, 0, rundir.RESULT_BYTES)
         spool = os.open(rundir.SPOOL, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
         tail_bytes = 0 if order["on_limit"] == "kill" else order["log_bytes"] // 2
-        self._capture = Capture(spool, order["log_bytes"] - tail_bytes, tail_bytes)
+        masks = {stream: Mask(secrets.values()) for stream in (STDOUT, STDERR)}
+        head_bytes = order["log_bytes"] - tail_bytes
+        self._capture = Capture(spool, head_bytes, tail_bytes, masks)
         self._turnstile = Turnstile()
         self._control = Control(
             rundir.CONTROL,  # relative: the whole path may be too long for a socket

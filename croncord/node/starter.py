@@ -4,15 +4,18 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Final
 
+import msgspec
+
 from croncord.clock import Clock
-from croncord.errors import CronCordError, StoreError
+from croncord.errors import CronCordError, NotFound, StoreError
 from croncord.lifecycle import Reason, RunState
 from croncord.model import Job, Run
 from croncord.node import window
 from croncord.node.agent_journal import AgentJournal, Note
 from croncord.node.attempt_environment import attempt_environment
+from croncord.node.job_secrets import job_secrets
 from croncord.node.results import unstarted
-from croncord.ports import LaunchRequest, LogKey
+from croncord.ports import LaunchRequest, LogKey, Vault
 from croncord.raft.commands import RunResult
 from croncord.raft.port import Replica
 
@@ -39,6 +42,7 @@ class Starter:
         leader_now: Callable[[], datetime],
         journal: AgentJournal,
         launch: Callable[[LaunchRequest], Awaitable[None]],
+        vault: Vault | None = None,
     ) -> None:
         """`leader_now` is this node's clock corrected by its offset to the leader."""
         self._name = name
@@ -47,6 +51,7 @@ class Starter:
         self._leader_now = leader_now
         self._journal = journal
         self._launch = launch
+        self._vault = vault
 
     async def start(self, key: LogKey) -> RunResult | None:
         """Return None when it is launched, else how it ended without a start. Raises CalledOff."""
@@ -67,7 +72,12 @@ class Starter:
             detail = "it was ended before it started"
             return self._ended(key, RunState.KILLED, run.kill.reason, detail)
         upstream = self._replica.state.run(run.upstream) if run.upstream else None
-        await self._launch(_request(run, job, self._name, upstream))
+        try:
+            secrets = job_secrets(self._replica.state, job.spec, self._vault)
+        except (NotFound, StoreError) as error:
+            return self._not_started(key, f"{error.message}. {error.hint}".strip())
+        request = _request(run, job, self._name, upstream)
+        await self._launch(msgspec.structs.replace(request, secrets=secrets))
         return None
 
     async def _wait_until_due(self, key: LogKey) -> Run:

@@ -14,6 +14,7 @@ from croncord.raft import (
     nodes_apply,
     outputs_apply,
     runs_apply,
+    secrets_apply,
 )
 from croncord.raft.state import ClusterState, Outcome, refuse
 
@@ -48,6 +49,8 @@ HANDLERS: MappingProxyType[type, Handler] = MappingProxyType(
         commands.SetLabelLimits: cluster_apply.set_label_limits,
         commands.PutCalendar: calendars_apply.put_calendar,
         commands.DeleteCalendar: calendars_apply.delete_calendar,
+        commands.PutSecret: secrets_apply.put_secret,
+        commands.DeleteSecret: secrets_apply.delete_secret,
         commands.InitCluster: cluster_apply.init_cluster,
         commands.PutToken: access_apply.put_token,
         commands.RevokeToken: access_apply.revoke_token,

@@ -217,6 +217,12 @@ _TELLERS: MappingProxyType[type, Teller] = MappingProxyType(
         c.SetLabelLimits: _limits,
         c.PutCalendar: lambda _s, m, _: _Told("calendar.put", f"calendar:{m.calendar.name}"),
         c.DeleteCalendar: lambda _s, m, _: _Told("calendar.delete", f"calendar:{m.name}"),
+        c.PutSecret: lambda _s, m, _: _Told(
+            "secret.put", f"secret:{m.secret.name}", f"for {', '.join(m.secret.tags) or 'all jobs'}"
+        ),
+        c.DeleteSecret: lambda _s, m, _: _Told(
+            "secret.delete", f"secret:{m.name}", "forced" if m.force else ""
+        ),
         c.InitCluster: lambda _s, m, _: _Told("cluster.found", "cluster", m.cluster_id),
         c.PutToken: _put_token,
         c.RotateToken: _of_token("token.rotate"),

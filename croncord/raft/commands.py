@@ -6,7 +6,7 @@ who asked (`by`), ids, the leader's term. Applying a command is then the same on
 
 import msgspec
 
-from croncord.credentials import Link, Token, User
+from croncord.credentials import Link, Secret, Token, User
 from croncord.errors import FieldError, Invalid
 from croncord.lifecycle import Reason, RunState, Trigger
 from croncord.model import (
@@ -320,6 +320,19 @@ class DeleteCalendar(Command, frozen=True, kw_only=True):
     name: Name
 
 
+class PutSecret(Command, frozen=True, kw_only=True):
+    """Create a secret or replace it; its value is sealed."""
+
+    secret: Secret
+
+
+class DeleteSecret(Command, frozen=True, kw_only=True):
+    """Remove a secret; refused while a job names it, unless forced."""
+
+    name: str
+    force: bool = False
+
+
 class InitCluster(Command, frozen=True, kw_only=True):
     """Agree on what the cluster needs once; the first one wins."""
 
@@ -413,6 +426,8 @@ AnyCommand = (
     | SetLabelLimits
     | PutCalendar
     | DeleteCalendar
+    | PutSecret
+    | DeleteSecret
     | InitCluster
     | PutToken
     | RevokeToken

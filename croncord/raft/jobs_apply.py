@@ -66,6 +66,8 @@ def _refused_names(state: ClusterState, command: PutJob, old: Job | None) -> Out
         return refuse("conflict", f"a job named {spec.name!r} exists already", "name")
     if unknown := next((name for name in spec.calendars if name not in state.calendars), None):
         return refuse("invalid", f"no calendar is named {unknown!r}", "calendars")
+    if wrong := _wrong_secret(state, spec):
+        return refuse("invalid", wrong, "secrets")
     if found := circle(state, command.job_id, spec):
         return refuse(
             "invalid", f"jobs would wait for each other: {' after '.join(found)}", "after"
@@ -73,6 +75,17 @@ def _refused_names(state: ClusterState, command: PutJob, old: Job | None) -> Out
     if old is not None and old.name != spec.name and (names := _users(state, old)):
         return refuse("conflict", f"{names} after {old.name!r}; change them before its name")
     return None
+
+
+def _wrong_secret(state: ClusterState, spec: JobSpec) -> str:
+    """Return what is wrong with the secrets that a job names, empty if nothing is."""
+    for name in spec.secrets:
+        secret = state.secrets.get(name)
+        if secret is None:
+            return f"no secret is named {name!r}"
+        if not secret.is_for(spec.tags):
+            return f"{name} is only for jobs with the tags {', '.join(secret.tags)}"
+    return ""
 
 
 def _users(state: ClusterState, job: Job) -> str:

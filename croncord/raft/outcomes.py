@@ -11,11 +11,11 @@ from typing import Any, Final
 
 import msgspec
 
-from croncord.credentials import Link, Token, User
+from croncord.credentials import Link, Secret, Token, User
 from croncord.model import Calendar, Job, JoinToken, Node, Run
 from croncord.raft.state import Outcome, Refusal
 
-_STRUCTS: Final = (Calendar, Job, JoinToken, Link, Node, Run, Token, User)
+_STRUCTS: Final = (Calendar, Job, JoinToken, Link, Node, Run, Secret, Token, User)
 _PLAIN: Final = "plain"
 _KINDS: Final = MappingProxyType(
     {

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from croncord.credentials import Link, Token, User
+from croncord.credentials import Link, Secret, Token, User
 from croncord.model import Calendar, Job, JoinToken, Node, RemovedNode, Run
 from croncord.raft.state import ClusterState
 
@@ -39,6 +39,7 @@ class StateCopy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     removed: dict[str, RemovedNode] = {}
     join_tokens: dict[str, JoinToken] = {}
     unclosed: dict[str, Run] = {}
+    secrets: dict[str, Secret] = {}
     ended_sessions: dict[str, datetime] = {}
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from croncord.credentials import Link, Token, User
+from croncord.credentials import Link, Secret, Token, User
 from croncord.locks import has_room, name_and_places
 from croncord.model import Calendar, Job, JoinToken, Node, RemovedNode, Run
 from croncord.raft.table import Table
@@ -80,6 +80,7 @@ class ClusterState:
         self.keys: Table[str] = Table()
         """Idempotency keys of manual runs to run ids, oldest first."""
         self.calendars: Table[Calendar] = Table()
+        self.secrets: Table[Secret] = Table()
         self.label_limits: Table[int] = Table()
         """Labels as `key=value` to how many runs all nodes with them may have at once."""
         self._names: dict[str, str] = {}

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from croncord.clock import Clock
-from croncord.ports import AuditTrail, Invitations, Ledger, Peers, RunLogs, Sighting
+from croncord.ports import AuditTrail, Invitations, Ledger, Peers, RunLogs, Sighting, Vault
 from croncord.raft.port import Replica
 from croncord.service.access import AccessService
 from croncord.service.agreement import Agreement
@@ -18,6 +18,7 @@ from croncord.service.membership import MembershipService
 from croncord.service.people import PeopleService
 from croncord.service.runs import RunService
 from croncord.service.search import SearchService
+from croncord.service.secrets import SecretService
 from croncord.service.timeline import TimelineService
 from croncord.service.who import Who
 from croncord.service.why import WhyService
@@ -40,6 +41,7 @@ class Desk:
         check_syntax: SyntaxCheck | None = None,
         invitations: Invitations | None = None,
         audit: AuditTrail | None = None,
+        vault: Vault | None = None,
     ) -> None:
         agreement = Agreement(replica, clock)
         self.name = name
@@ -57,6 +59,7 @@ class Desk:
         self.jobs = JobService(agreement, self.runs, check_syntax)
         self.backfills = BackfillService(agreement)
         self.calendars = CalendarService(agreement)
+        self.secrets = SecretService(agreement, vault)
         self.why = WhyService(agreement, ledger)
         self.timeline = TimelineService(agreement, ledger)
 

@@ -12,7 +12,7 @@ from croncord.raft.state import ClusterState
 from croncord.schedule import clock_change_notes, reading_notes
 from croncord.service.agreement import Agreement
 from croncord.service.edits import tick_changes
-from croncord.service.lookup import sees
+from croncord.service.lookup import may_use_secret, sees
 from croncord.service.script_check import ScriptFacts, script_facts
 from croncord.service.views import Json
 from croncord.service.who import Who
@@ -59,7 +59,10 @@ class JobCheck:
             if old is not None and not sees(who, old):
                 old = None
             told |= self._forecast(spec, state, {e.field.partition(".")[0] for e in errors}, old)
-            told["warnings"] += _unseen_upstream(spec, state, who)
+            told["warnings"] += [
+                *_unseen_upstream(spec, state, who),
+                *_unseen_secrets(spec, state, who),
+            ]
         return told
 
     def _forecast(
@@ -120,6 +123,15 @@ def _unseen_upstream(spec: JobSpec, state: ClusterState, who: Who) -> list[str]:
         f"There is no job named {name!r} to run after yet."
         for name, job in found.items()
         if job is None or not sees(who, job)
+    ]
+
+
+def _unseen_secrets(spec: JobSpec, state: ClusterState, who: Who) -> list[str]:
+    found = {name: state.secrets.get(name) for name in spec.secrets}
+    return [
+        f"There is no secret named {name!r}; the job cannot be saved with it."
+        for name, secret in found.items()
+        if secret is None or not may_use_secret(who, secret)
     ]
 
 

@@ -8,7 +8,7 @@ import difflib
 from collections.abc import Iterator
 from typing import Literal, overload
 
-from croncord.credentials import Scope
+from croncord.credentials import Scope, Secret
 from croncord.errors import FieldError, Invalid, NotFound
 from croncord.model import Job, JobSpec
 from croncord.raft.state import ClusterState
@@ -79,6 +79,11 @@ def require_definition(state: ClusterState, who: Who, spec: JobSpec, old: Job | 
     The job must stay within the caller's grants, and may not reach for what lies outside of them.
     """
     who.require_job("edit", spec.tags)
+    known = old.spec.secrets if old is not None else ()
+    for name in spec.secrets:
+        secret = state.secrets.get(name)
+        if name not in known and secret is not None and not may_use_secret(who, secret):
+            raise Invalid([FieldError("secrets", f"no secret is named {name!r}")])
     if not who.is_limited:
         return
     kept = {entry.job for entry in old.spec.after} if old is not None else set()
@@ -91,6 +96,13 @@ def require_definition(state: ClusterState, who: Who, spec: JobSpec, old: Job | 
         ):
             message = f"no job is named {entry.job!r} that you may see"
             raise Invalid([FieldError("after", message)])
+
+
+def may_use_secret(who: Who, secret: Secret) -> bool:
+    """Whether the caller may name the secret in jobs: all that it is for are theirs to edit."""
+    if not secret.tags:
+        return who.may_some_job("edit")
+    return all(who.may_job("edit", [tag]) for tag in secret.tags)
 
 
 def _meant(state: ClusterState, who: Who, ref: str) -> str:

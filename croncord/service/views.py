@@ -187,7 +187,7 @@ def spec_json(spec: JobSpec, *, script: bool = True) -> Json:
     fields: Json = msgspec.to_builtins(spec)
     fields["schedule"] = spec.schedule[0] if len(spec.schedule) == 1 else list(spec.schedule)
     fields["tags"], fields["target"]["nodes"] = list(spec.tags), list(spec.target.nodes)
-    fields["calendars"] = list(fields["calendars"])
+    fields["calendars"], fields["secrets"] = list(fields["calendars"]), list(fields["secrets"])
     fields["after"], fields["locks"] = list(fields["after"]), list(fields["locks"])
     fields["start_at"], fields["end_at"] = iso(spec.start_at), iso(spec.end_at)
     if not script:

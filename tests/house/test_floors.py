@@ -53,6 +53,7 @@ FLOORS = {
             "port",
             "roster",
             "runs_apply",
+            "secrets_apply",
             "snapshot",
             "starting",
             "state",
@@ -69,7 +70,7 @@ LIBRARIES = {
     "dateutil": ("croncord.ical",),
     "aiohttp.web": ("croncord.web",),
     "aiohttp_jinja2": ("croncord.web",),
-    "cryptography": ("croncord.raft",),
+    "cryptography": ("croncord.raft", "croncord.node.vault"),
 }
 
 

@@ -15,6 +15,7 @@ from croncord.web.api import (
     runs,
     schedule,
     search,
+    secrets,
     timeline,
 )
 from croncord.web.api.endpoint import Endpoint
@@ -29,6 +30,7 @@ _NOUNS = (
     job_questions,
     runs,
     calendars,
+    secrets,
     search,
     logs,
     schedule,

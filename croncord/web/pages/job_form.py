@@ -28,7 +28,7 @@ NUMBERS = (
 )  # fmt: skip
 TIMES = ("start_at", "end_at")
 TICKS = ("target.every_node", "retries.other_node", "paused")
-LISTS = ("tags", "target.nodes")
+LISTS = ("tags", "target.nodes", "secrets")
 PAIRS = ("environment", "target.labels")
 MAY_BE_NONE = frozenset(
     {"timeout_seconds", "start_at", "end_at", "pause_after_failures", "retention.runs"}

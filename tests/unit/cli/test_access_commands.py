@@ -54,3 +54,27 @@ def test_the_audit_trail_tells_who_did_what(croncord):
     assert [json.loads(line)["action"] for line in lines] == ["cluster.pause"]
     assert croncord("audit", "--export", "csv")[1].startswith("index,at,by,from,")
     assert "Nothing that matches" in croncord("audit", "--by", "nobody")[2]
+
+
+def test_a_secret_is_set_from_a_file_listed_and_deleted(croncord, node, tmp_path):
+    file = tmp_path / "value"
+    file.write_text("s3cr3t-value\n")
+    status, out, _ = croncord("secret", "set", "TOKEN", "--file", str(file), "--tag", "team-a")
+    assert (status, out) == (0, "The secret TOKEN is set.\n")
+    sealed = node.state.secrets["TOKEN"]
+    assert node.office.desk.secrets._vault.open("TOKEN", sealed.sealed) == "s3cr3t-value"
+    listed = croncord("secret", "list")[1]
+    assert "TOKEN" in listed
+    assert "team-a" in listed
+    assert "s3cr3t" not in croncord("secret", "list", "--json")[1]
+    job = tmp_path / "job.sh"
+    job.write_text("true\n")
+    made = croncord(
+        "job", "create", "j", "--script", str(job), "--secret", "TOKEN", "--tag", "team-a"
+    )
+    assert made[0] == 0
+    assert node.job("j").secrets == ("TOKEN",)
+    status, _, err = croncord("secret", "delete", "TOKEN")
+    assert (status, "used by j" in err) == (6, True)
+    assert croncord("secret", "delete", "TOKEN", "--force")[0] == 0
+    assert croncord("secret", "set", "TOKEN", "--file", str(tmp_path / "none"))[0] == 2

@@ -6,7 +6,7 @@ The table of the code is the list of cases, so an endpoint without these answers
 from datetime import datetime
 
 import pytest
-from desks import OPERATOR
+from desks import ADMIN, OPERATOR
 
 from croncord.web.api.table import ENDPOINTS
 
@@ -36,12 +36,14 @@ WORKS = {
     ("POST", "/api/v1/cluster/join-token"): ({"json": {"uses": 2}}, 201),
     ("PUT", "/api/v1/cluster/label-limits"): ({"json": {"limits": {"disk=n1": 2}}}, 200),
     ("POST", "/api/v1/jobs/{job}/backfill"): ({"json": PAST}, 202),
+    ("PUT", "/api/v1/secrets/{secret}"): ({"json": {"value": "long enough"}}, 200),
     ("PUT", "/api/v1/calendars/{calendar}"): ({"json": {"dates": ["12-25"]}}, 200),
     ("POST", "/api/v1/calendars/{calendar}/import"): ({"json": {"text": ICALENDAR}}, 200),
 }
 CREATES = {
     ("PUT", "/api/v1/jobs/{job}"),
     ("PUT", "/api/v1/calendars/{calendar}"),
+    ("PUT", "/api/v1/secrets/{secret}"),
     ("POST", "/api/v1/calendars/{calendar}/import"),
 }
 NO_BODY = {("GET", e.path) for e in ENDPOINTS} | {("DELETE", e.path) for e in ENDPOINTS}
@@ -60,6 +62,7 @@ async def address(door, endpoint):
     await door.office.job(schedule="@daily")
     await door.office.add_user("zed")
     desk = door.office.desk
+    await desk.secrets.put(ADMIN, "DB_PASSWORD", {"value": "long enough"})
     await desk.calendars.put(OPERATOR, "holidays", {"dates": ["12-25"]})
     backfill = ""
     if "{backfill}" in endpoint.path:
@@ -80,6 +83,7 @@ async def address(door, endpoint):
         name=name,
         id=token["id"],
         calendar="holidays",
+        secret="DB_PASSWORD",
         backfill=backfill,
         version="1",
     )
@@ -177,6 +181,7 @@ async def test_what_does_not_exist_is_not_found(door, endpoint):
         name="nope",
         id="nope",
         calendar="nope",
+        secret="nope",
         backfill="nope",
         version="nope",
     )
