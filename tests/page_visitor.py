@@ -23,6 +23,8 @@ PAGES = [
     "/find",
     "/day",
     "/cluster/drill",
+    "/audit",
+    "/settings",
 ]
 VOID = {"meta", "link", "input", "br", "hr", "use", "path", "option", "circle", "rect"}
 

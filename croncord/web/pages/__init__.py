@@ -4,6 +4,7 @@ from aiohttp import web
 
 from croncord.ports import RunLogs
 from croncord.service import Desk
+from croncord.web.pages.audit import AuditPage
 from croncord.web.pages.bulk import BulkPages
 from croncord.web.pages.chrome import Chrome
 from croncord.web.pages.day import DayPage
@@ -20,6 +21,7 @@ from croncord.web.pages.overview import Overview
 from croncord.web.pages.problem import render_error
 from croncord.web.pages.run import RunPage
 from croncord.web.pages.runs import RunList
+from croncord.web.pages.settings import SettingsPages
 from croncord.web.pages.versions import VersionPage
 from croncord.web.pages.why import WhyPage
 
@@ -45,6 +47,8 @@ def page_routes(frame: Frame) -> list[web.RouteDef]:
         OutputStream,
         NodePages,
         DrillPage,
+        AuditPage,
+        SettingsPages,
     )
     return [route for page in pages for route in page(frame).routes()]
 

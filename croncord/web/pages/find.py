@@ -36,6 +36,8 @@ PLACES: tuple[tuple[str, str, Role], ...] = (
     ("Next 24 hours", "/day", "viewer"),
     ("Nodes", "/nodes", "viewer"),
     ("Cluster", "/cluster", "viewer"),
+    ("Audit", "/audit", "viewer"),
+    ("Settings", "/settings", "viewer"),
 )
 
 
