@@ -14,6 +14,10 @@ Event = dict[str, Any]
 EventListener = Callable[[Event], None]
 
 
+_FOR_EVERYBODY = frozenset({"node", "calendar", "cluster"})
+"""Kinds of events that belong to no job."""
+
+
 class EventFeed:
     """Turns what is agreed into events, once for all who listen.
 
@@ -80,7 +84,9 @@ class EventFeed:
 def _sees(state: ClusterState, who: Who, event: Event) -> bool:
     if event["kind"] == "job":
         return who.may_job("read", event["tags"])
-    return event["kind"] != "run" or sees_job_id(state, who, event["job_id"])
+    if "job_id" in event:
+        return sees_job_id(state, who, event["job_id"])
+    return event["kind"] in _FOR_EVERYBODY or not who.is_limited
 
 
 def _events(state: ClusterState, command: commands.AnyCommand, outcome: Outcome) -> Iterable[Event]:

@@ -227,7 +227,8 @@ async def test_events_tell_of_jobs_in_reach_only(two_teams):
     answer = await two_teams.ask("GET", "/api/v1/events", role="operator of team-a")
     office = two_teams.office
     await office.desk.jobs.pause(await admin(two_teams), HIDDEN)
-    await office.run(HIDDEN)
+    run = await office.run(HIDDEN)
+    office.desk.tell_progress({run["id"]: 50.0})
     await office.desk.jobs.delete(await admin(two_teams), HIDDEN)
     await office.desk.jobs.pause(await admin(two_teams), "ours")
     await office.desk.jobs.delete(await admin(two_teams), "ours")
