@@ -51,7 +51,8 @@ def preview(
         local=[at.isoformat(timespec="seconds") for at in local],
         zone_letters=[at.tzname() or "" for at in local],
         description=explain(expr, hash_key),
-        notes=reading_notes(expr) + clock_change_notes(expr, tz, after, dst, hash_key=hash_key),
+        notes=reading_notes(expr, hash_key)
+        + clock_change_notes(expr, tz, after, dst, hash_key=hash_key),
     )
 
 

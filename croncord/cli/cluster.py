@@ -9,6 +9,7 @@ from croncord.cli import words
 from croncord.cli.calling import connected
 from croncord.cli.client import Client
 from croncord.cli.join_token import add_join_token
+from croncord.cli.label_limit import add_label_limit
 from croncord.cli.node import say_nodes
 from croncord.cli.output import Column, paint, say, say_facts, say_json, say_table
 from croncord.cli.parser import Nouns, Verbs, add_noun, add_verb
@@ -35,6 +36,7 @@ def add_parser(nouns: Nouns[Any]) -> Verbs[Any]:
     for name, (about, _) in _CHANGES.items():
         add_verb(verbs, name, connected(change_cluster), about, example=f"croncord cluster {name}")
     add_join_token(verbs)
+    add_label_limit(verbs)
     return verbs
 
 

@@ -7,7 +7,15 @@ import argparse
 from datetime import UTC, datetime
 from typing import Any
 
-from croncord.cli import job_apply, job_backfill, job_edit, job_run, job_why, words
+from croncord.cli import (
+    job_apply,
+    job_backfill,
+    job_edit,
+    job_run,
+    job_versions,
+    job_why,
+    words,
+)
 from croncord.cli.calling import connected
 from croncord.cli.client import Client
 from croncord.cli.job_fields import add_field_options, fields_of
@@ -80,6 +88,7 @@ def add_parser(nouns: Nouns[Any]) -> None:
     job_run.add_verb_run(verbs)
     job_why.add_verb_why(verbs)
     job_backfill.add_verb_backfill(verbs)
+    job_versions.add_verbs_versions_and_restore(verbs)
     history = add_verb(
         verbs,
         "history",

@@ -167,6 +167,7 @@ def _facts(run: dict[str, Any], now: datetime) -> list[tuple[str, str]]:
         ("run", run["id"]),
         ("job version", words.cell(run.get("job_version"))),
         ("detail", words.cell(run.get("detail"))),
+        ("waits for", words.cell(run.get("waits_for"))),
         ("due", words.absolute(run["nominal_time"], now)),
         ("trigger", words.cell(run.get("trigger"))),
         ("asked by", words.cell(run.get("by"))),

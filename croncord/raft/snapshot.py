@@ -36,6 +36,7 @@ class StateCopy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     keys: dict[str, str]
     calendars: dict[str, Calendar] = {}
     label_limits: dict[str, int] = {}
+    deleted: dict[str, tuple[str, ...]] = {}
     removed: dict[str, RemovedNode] = {}
     join_tokens: dict[str, JoinToken] = {}
     unclosed: dict[str, Run] = {}

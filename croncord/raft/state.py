@@ -22,6 +22,8 @@ VERSIONS_KEPT = 20
 RECENT_KEPT = 5
 LOST_KEPT = 1000
 KEYS_KEPT = 10_000
+DELETED_KEPT = 10_000
+DELETED_OF_NAME = 10
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -83,6 +85,8 @@ class ClusterState:
         self.secrets: Table[Secret] = Table()
         self.label_limits: Table[int] = Table()
         """Labels as `key=value` to how many runs all nodes with them may have at once."""
+        self.deleted: Table[tuple[str, ...]] = Table()
+        """Names of deleted jobs to the ids of the last that had it, so that their rows are found."""
         self._names: dict[str, str] = {}
         self._after: dict[str, set[str]] = {}
         """Names of jobs to the ids of those that run after them."""
@@ -244,6 +248,10 @@ class ClusterState:
 
     def remove_job(self, job: Job) -> None:
         """Forget a job and its recent rows; versions that open runs pin stay."""
+        ids = (*self.deleted.pop(job.name, ()), job.id)
+        self.deleted[job.name] = ids[-DELETED_OF_NAME:]
+        while len(self.deleted) > DELETED_KEPT:
+            del self.deleted[next(iter(self.deleted))]
         del self.jobs[job.id]
         del self._names[job.name]
         self._unlink(job)

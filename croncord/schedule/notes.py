@@ -13,6 +13,10 @@ from croncord.schedule.dialect import DAY, FIELDS, HOUR, MINUTE, MONTH, SECOND, 
 _RAPID_SECONDS = 10
 _EACH_IS_KEPT = "each run is recorded and its output kept"
 _SPREAD = "H stands for a number drawn for each job, so another job gets other times than these."
+_APPROXIMATE = (
+    "H stands for a number drawn for each job when it is created: its own times will differ from "
+    "these, and come as often."
+)
 _STARTS_AGAIN = MappingProxyType(
     {
         SECOND: "at 0 every minute",
@@ -43,16 +47,19 @@ def clock_change_notes(
     return [change.sentence() for change in changes]
 
 
-def reading_notes(expr: str) -> list[str]:
-    """Say what in a valid expression is easily read otherwise than cron reads it."""
-    text = normalise(expr)
+def reading_notes(expr: str, hash_key: str = "") -> list[str]:
+    """Say what in a valid expression is easily read otherwise than cron reads it.
+
+    Without the `hash_key` of a job the times of one that uses `H` are only an example, and told so.
+    """
+    text = normalise(expr, hash_key)
     if text.startswith("@"):
         rapid = text.startswith("@every") and int(text[7:-1]) < _RAPID_SECONDS
         return [f"Runs every {text[7:-1]} seconds; {_EACH_IS_KEPT}."] if rapid else []
     table = cron_table(text)
     columns = text.split()
     by_field = dict(zip(FIELDS[-len(columns) :], columns, strict=True))
-    notes = [_SPREAD] if is_spread(expr) else []
+    notes = [_SPREAD if hash_key else _APPROXIMATE] if is_spread(expr) else []
     notes += _day_notes(table.rule, by_field)
     notes += [note for field, column in by_field.items() for note in _step_notes(field, column)]
     notes += _frequency_notes(table, by_field)

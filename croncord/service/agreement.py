@@ -96,6 +96,11 @@ class Agreement:
         """Return the time to stamp a command with."""
         return to_milliseconds(self.clock.now())
 
+    def leader(self) -> str | None:
+        """Return who leads, None when nobody with a majority does as far as this node knows."""
+        status = self.replica.status()
+        return status.leader if status.has_quorum or status.leader != status.name else None
+
     async def read(self, *, stale: bool = False) -> ClusterState:
         """Return the state to answer from: up to date, or the own copy when nothing leads."""
         if not stale:

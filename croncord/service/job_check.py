@@ -8,11 +8,13 @@ from croncord.explain import explain
 from croncord.model import Job, JobSpec
 from croncord.policy import matches
 from croncord.preview import iso_utc
+from croncord.raft.jobs_apply import timing
 from croncord.raft.state import ClusterState
 from croncord.schedule import clock_change_notes, reading_notes
 from croncord.service.agreement import Agreement
 from croncord.service.edits import tick_changes
 from croncord.service.lookup import may_use_secret, sees
+from croncord.service.placing import placement
 from croncord.service.script_check import ScriptFacts, script_facts
 from croncord.service.views import Json
 from croncord.service.who import Who
@@ -33,7 +35,7 @@ class JobCheck:
         self._check_syntax = check_syntax
 
     async def report(self, who: Who, fields: Json, state: ClusterState) -> Json:
-        """Return `{valid, errors, warnings, next, description, notes, script, matching_nodes, ticks}`.
+        """Return `{valid, errors, warnings, next, description, notes, script, matching_nodes, placement, ticks}`.
 
         `ticks` tells which appear and vanish within a day when it is saved over the job of that id,
         else of that name. What can be told in spite of a wrong field is told: the next times need no name.
@@ -52,6 +54,7 @@ class JobCheck:
             "notes": [],
             "script": await self._script(fields.get("script")),
             "matching_nodes": [],
+            "placement": "",
             "ticks": None,
         }
         if spec is not None:
@@ -74,16 +77,19 @@ class JobCheck:
         warnings = []
         if not wrong & {"schedule", "timezone", "dst", "start_at", "end_at"}:
             told["ticks"] = tick_changes(spec, old, now)
-            times = list(islice(ticks_after(spec, "", now, now), SHOWN_TIMES))
+            key = old.id if old is not None else ""
+            is_kept = old is not None and timing(old.spec) == timing(spec)
+            anchor = old.anchor if old is not None and is_kept else now
+            times = list(islice(ticks_after(spec, key, anchor, now), SHOWN_TIMES))
             notes = [
                 note
                 for expr in spec.schedule
                 for note in (
-                    *reading_notes(expr),
-                    *clock_change_notes(expr, spec.timezone, now, spec.dst),
+                    *reading_notes(expr, key),
+                    *clock_change_notes(expr, spec.timezone, now, spec.dst, hash_key=key),
                 )
             ]
-            told["description"] = "; ".join(explain(expr) for expr in spec.schedule)
+            told["description"] = "; ".join(explain(expr, key) for expr in spec.schedule)
             told["notes"] = list(dict.fromkeys(notes))
             if not times and spec.schedule != ("@manual",):
                 warnings.append("Nothing is due any more: the schedule lies in the past.")
@@ -95,6 +101,7 @@ class JobCheck:
         if "target" not in wrong:
             nodes = [node for node in state.nodes.values() if matches(spec.target, node)]
             told["matching_nodes"] = [node.name for node in nodes]
+            told["placement"] = placement(state, spec).text
             if not nodes:
                 warnings.append("No node matches the target now; its runs would be missed.")
             elif not any(node.up and not node.draining for node in nodes):

@@ -12,7 +12,8 @@ from croncord.model import Job, Run
 from croncord.raft.state import ClusterState
 from croncord.service.placing import placement
 from croncord.service.views import Json, PlacementView, Time, View, iso
-from croncord.story import REASONS, RULES, Told, span, when, who
+from croncord.service.waiting import waits_for
+from croncord.story import Told, span, when, who
 from croncord.ticks import ticks_after
 
 _RUNS_TOLD = 20
@@ -54,12 +55,12 @@ def _next_open(state: ClusterState, job: Job) -> datetime | None:
     return next((tick for tick in ticks if not closed_by(calendars, tick)), None)
 
 
-def standing(state: ClusterState, job: Job, now: datetime, *, has_leader: bool) -> list[Told]:
+def standing(state: ClusterState, job: Job, now: datetime, *, leader: str | None) -> list[Told]:
     """Say what keeps the job from running now, or that it runs."""
-    told = [] if has_leader else [_plain("No leader has a majority, so nothing is launched.")]
+    told = [] if leader else [_plain("No leader has a majority, so nothing is launched.")]
     told += _rules(state, job)
     runs = sorted(state.runs_of_job(job.id), key=lambda run: run.id)
-    told += [_run(state, run) for run in runs[:_RUNS_TOLD]]
+    told += [_run(state, run, now, leader) for run in runs[:_RUNS_TOLD]]
     if len(runs) > _RUNS_TOLD:
         told.append(_plain(f"{len(runs) - _RUNS_TOLD} more runs wait."))
     if not told:
@@ -81,26 +82,13 @@ def _rules(state: ClusterState, job: Job) -> Iterator[Told]:
         yield _plain(f"No node can take it: {placement(state, job.spec).text}.", "target")
 
 
-def _run(state: ClusterState, run: Run) -> Told:
+def _run(state: ClusterState, run: Run, now: datetime, leader: str | None) -> Told:
     if run.state is RunState.RUNNING:
         since = run.started_at or run.claimed_at
         text = f"Run {run.id} is running on {run.node}"
         text += f" since {when(since)}." if since else "."
         return Told(at=since, text=text, node=run.node)
-    if run.node is not None:
-        text = f"Run {run.id} waits for {run.node} to start it at {when(run.due_at)}."
-        return Told(at=run.due_at, text=text, node=run.node)
-    blocker = state.lock_blocker(run.id, run.locks)
-    if blocker:
-        return Told(at=run.due_at, text=f"Run {run.id} waits: {blocker}.", rule="locks")
-    if run.reason is not None:
-        rule = RULES.get(run.reason)
-        detail = f" ({run.detail})" if run.detail else ""
-        text = f"Run {run.id} waits: {REASONS[run.reason](None)}{detail}."
-        return Told(at=run.due_at, text=text, rule=rule)
-    what = f"attempt {run.attempt} of run {run.id}" if run.attempts else f"Run {run.id}"
-    text = f"{what[0].upper()}{what[1:]} waits until {when(run.due_at)}, or for its turn."
-    return Told(at=run.due_at, text=text, rule="retries" if run.attempts else "overlap")
+    return waits_for(state, run, now, leader)
 
 
 def _idle(job: Job, now: datetime) -> Told:

@@ -23,6 +23,7 @@ from croncord.service.agreement import Agreement
 from croncord.service.lookup import job_ids_in_reach, sees_job_id
 from croncord.service.paging import check_limit
 from croncord.service.views import Json, Rows, run_json, short_run_json
+from croncord.service.waiting import waits_for
 from croncord.service.who import Who
 
 COPIES_SECONDS = 1.0
@@ -81,7 +82,6 @@ class RunService:
             raise Invalid([FieldError("cursor", "is not one that this list gave")])
         agreed = await self._agreement.read(stale=stale)
         where = RunFilter(
-            job_id=_job_id(agreed, job),
             state=state,
             reason=reason,
             node=node,
@@ -90,7 +90,7 @@ class RunService:
             until=until,
             job_ids=job_ids_in_reach(agreed, who),
         )
-        rows = self._page(agreed, where, limit=limit + 1, before=cursor)
+        rows = self.rows(agreed, where, job=job, limit=limit + 1, before=cursor)
         shown = rows[:limit]
         more = len(rows) > limit
         told = self._progress()
@@ -99,7 +99,11 @@ class RunService:
 
     async def get(self, who: Who, run_id: str, *, stale: bool = False) -> Json:
         """Return a run, with the nodes that say they hold its output."""
-        run = self._find(await self._agreement.read(stale=stale), who, run_id)
+        agreed = await self._agreement.read(stale=stale)
+        run = self._find(agreed, who, run_id)
+        waits = ""
+        if run.state is RunState.PENDING:
+            waits = waits_for(agreed, run, self._agreement.now(), self._agreement.leader()).text
         holders = self._holders(run.id, run.replicas)
         held = await self._copies(LogKey(run.id, run.attempt), holders)
         log = run.log
@@ -109,7 +113,7 @@ class RunService:
         durable = [status.durable_bytes for status in held.values()]
         safe = confirmed(durable, len(run.replicas)) if run.replicas else 0
         told = _with_progress(run, self._progress())
-        return run_json(told, copies=whole, log=log, confirmed_bytes=safe)
+        return run_json(told, copies=whole, log=log, confirmed_bytes=safe, waits_for=waits)
 
     async def log(
         self, who: Who, run_id: str, *, attempt: int | None = None, stale: bool = False
@@ -232,11 +236,18 @@ class RunService:
         limit: int,
         before: str = "",
     ) -> Sequence[Run]:
-        """Return open and final rows in the caller's reach, newest first; `job`: a name or an id."""
+        """Return open and final rows in the caller's reach, newest first.
+
+        `job` may be an id or a name; a name that no job has means deleted jobs that had it.
+        """
         where = msgspec.structs.replace(where, job_ids=job_ids_in_reach(agreed, who))
-        if job:
-            where = msgspec.structs.replace(where, job_id=_job_id(agreed, job))
-        return self._page(agreed, where, limit=limit, before=before)
+        if not job:
+            return self._page(agreed, where, limit=limit, before=before)
+        found: list[Run] = []
+        for job_id in _job_ids(agreed, job):
+            of_job = msgspec.structs.replace(where, job_id=job_id)
+            found += self._page(agreed, of_job, limit=limit, before=before)
+        return sorted(found, key=lambda run: run.id, reverse=True)[:limit]
 
     def row(self, agreed: ClusterState, who: Who, run_id: str) -> Run:
         """Return the row of that id. Raises NotFound."""
@@ -316,10 +327,12 @@ def _is_whole(run: Run, status: LogStatus) -> bool:
     return run.is_open or not run.log.sha256 or status.info.sha256 == run.log.sha256
 
 
-def _job_id(agreed: ClusterState, ref: str) -> str:
-    """Return the id of the job of that name; an unknown one may be the id of a deleted job."""
-    job = agreed.job_named(ref) if ref else None
-    return ref if job is None or ref in agreed.jobs else job.id
+def _job_ids(agreed: ClusterState, ref: str) -> tuple[str, ...]:
+    """Return the ids that a job's id or name stands for; an unknown one may be a deleted job's id."""
+    job = agreed.job_named(ref)
+    if ref in agreed.jobs or job is None:
+        return agreed.deleted.get(ref, (ref,))
+    return (job.id,)
 
 
 def _is_wanted(run: Run, where: RunFilter) -> bool:

@@ -175,6 +175,8 @@ class RunView(View, frozen=True, kw_only=True):
     kill: KillView | None
     messages: Messages
     excerpt: str
+    waits_for: str
+    """Why a pending run does not run yet; told when one run is asked for."""
 
 
 def iso(instant: datetime | None) -> str | None:
@@ -257,6 +259,7 @@ def run_json(
     copies: list[str] | None = None,
     log: LogInfo | None = None,
     confirmed_bytes: int | None = None,
+    waits_for: str = "",
 ) -> Json:
     """Return a run; `log` replaces what the row says of the output, while that still grows."""
     view = RunView(
@@ -306,6 +309,7 @@ def run_json(
         kill=_kill(run.kill) if run.kill else None,
         messages=run.messages,
         excerpt=run.excerpt,
+        waits_for=waits_for,
     )
     fields: Json = msgspec.to_builtins(view)
     return fields

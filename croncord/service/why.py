@@ -46,16 +46,13 @@ class WhyService:
         answer = _Answer(agreed, job, asked if at else None, now, near)
         changed = _change_at(definition_at(agreed, job, asked), asked, wall)
         told = answer.of_clock_change(changed) if changed is not None else answer.of_tick()
-        status = self._agreement.replica.status()
-        has_leader = status.leader is not None and (
-            status.has_quorum or status.leader != status.name
-        )
+        leader = self._agreement.leader()
         return {
             "job": job.name,
             "job_id": job.id,
             "asked": iso(asked),
             **told,
-            "now": [told_json(t) for t in standing(agreed, job, now, has_leader=has_leader)],
+            "now": [told_json(t) for t in standing(agreed, job, now, leader=leader)],
             "next": next_json(agreed, job),
         }
 

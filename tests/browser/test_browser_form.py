@@ -55,7 +55,7 @@ async def test_check_finds_what_is_wrong_without_saving(desk_window):
     await button(page, "Check").click()
     check = page.locator("#check")
     await expect(check).to_contain_text("a job named 'by hand' exists already")
-    await expect(check).to_contain_text("May run on n1, n2")
+    await expect(check).to_contain_text("match now: n1, n2")
     await expect(page).to_have_url(desk_window.base + "/jobs/new")
 
 

@@ -103,8 +103,14 @@ class Member:
         self._status_listeners.append(listener)
         return lambda: self._status_listeners.remove(listener)
 
-    async def propose(self, command: AnyCommand, *, timeout_seconds: float = 5.0) -> Outcome:
-        request_id = self._rng.randbytes(16)
+    async def propose(
+        self,
+        command: AnyCommand,
+        *,
+        timeout_seconds: float = 5.0,
+        request_id: bytes | None = None,
+    ) -> Outcome:
+        request_id = self._rng.randbytes(16) if request_id is None else request_id
         proposal = Proposal(seal(request_id, encode_command(command)))
         future = self._applier.expect(request_id)
         ticket = id(proposal)

@@ -180,7 +180,8 @@ class SimulatedNode:
         world = self.world
         self.life = life = Life(f"{self.name}/{self._lives}")
         rng = random.Random(f"{world.seed}/{life.name}")
-        self.ledger = SimulatedLedger(self.rows, life, rng)
+        ledger_rng = random.Random(f"{world.seed}/{life.name} ledger")
+        self.ledger = SimulatedLedger(self.rows, life, ledger_rng)
         self.member = Member(
             name=self.name,
             disk=self.disk,

@@ -103,6 +103,8 @@ class Report(View, frozen=True, kw_only=True):
     notes: list[str]
     script: ScriptReport
     matching_nodes: list[str]
+    placement: str
+    """`3 of 5 nodes match now`; empty while the target is wrong."""
     ticks: TickChanges | None
     """Which ticks appear and vanish when it is saved; null while its timing is wrong."""
 

@@ -1,5 +1,6 @@
 """What is kept is what the rules say, on every node the same, and the rest is really gone."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -8,7 +9,7 @@ from log_material import end, numbered, store_at, text, write
 
 from croncord import model
 from croncord.clock import ManualClock
-from croncord.errors import StoreError
+from croncord.errors import StoreError, Unreachable
 from croncord.lifecycle import RunState, Trigger
 from croncord.logs.budget import Budget
 from croncord.logs.ledger import RunLedger
@@ -159,6 +160,58 @@ async def test_an_empty_ledger_is_filled_from_another_node_and_then_left_alone(l
     pages = other.pages
     assert await filler.fill()
     assert other.pages == pages
+    await full.stop()
+
+
+class Flaky(OtherLedger):
+    """A peer that answers when it is told to."""
+
+    def __init__(self, ledger):
+        super().__init__(ledger)
+        self.answers = False
+        self.asked = 0
+
+    async def ledger_days(self, address):
+        self.asked += 1
+        if not self.answers and address == "http://n3":
+            raise Unreachable("n3 does not answer")
+        return await super().ledger_days(address) if address == "http://n3" else {}
+
+
+async def test_who_did_not_answer_is_asked_again_until_it_has_told_what_it_has(ledger, tmp_path):
+    full = await RunLedger.start(tmp_path / "full")
+    full.put([row(0)])
+    await full.flush()
+    others, clock = Flaky(full), ManualClock(NOW)
+    filler = LedgerFiller(
+        ledger,
+        others,
+        clock=clock,
+        addresses=lambda: {"n2": "http://n2", "n3": "http://n3"},
+        on_filled=lambda: None,
+    )
+    task = asyncio.create_task(filler.run())
+    for _ in range(20):
+        await clock.advance(1)
+        await asyncio.sleep(0.01)
+    assert kept(ledger) == []
+    others.answers = True
+    for _ in range(20):
+        await clock.advance(1)
+        await asyncio.sleep(0.01)
+    assert len(kept(ledger)) == 1
+    asked = others.asked
+    for _ in range(20):
+        await clock.advance(1)
+        await asyncio.sleep(0.01)
+    assert others.asked == asked
+    ledger.lacks_rows.set()
+    for _ in range(20):
+        await clock.advance(1)
+        await asyncio.sleep(0.01)
+    assert others.asked > asked
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
     await full.stop()
 
 

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from msgspec import structs
 
 from croncord.lifecycle import Reason, RunState
 from croncord.model import Misfire
@@ -162,6 +163,19 @@ async def test_an_attempt_that_was_replaced_elsewhere_is_ended(world):
     await world.pass_time(2)
     run = world.run(run_id)
     assert (run.attempt, run.node, run.state) == (2, "n2", RunState.PENDING)
+    assert world.machine.parts == {}
+
+
+async def test_an_attempt_whose_row_the_state_has_let_go_of_is_ended(world):
+    await world.job(delivery="at_least_once")
+    run_id = await world.trigger(Play(seconds=1000))
+    await world.pass_time(1)
+    await world.declare_lost(run_id)
+    await world.assign(run_id, attempt=2, node="n2")
+    state = world.replica.state
+    state.close_run(structs.replace(state.open_runs[run_id], state=RunState.KILLED))
+    state.recent.clear()
+    await world.pass_time(2)
     assert world.machine.parts == {}
 
 

@@ -238,6 +238,22 @@ async def test_a_snapshot_lets_a_restart_forget_old_entries(group):
     assert again.state.digest() == digest
 
 
+async def test_the_journal_is_not_cut_before_what_follows_from_it_is_on_disk(tmp_path):
+    group = Group(tmp_path, ("ada",))
+    rows_are_on_disk = asyncio.Event()
+    ada = await group.start("ada", before_snapshot=rows_are_on_disk.wait)
+    try:
+        for number in range(30):
+            await ada.propose(put(f"job-{number}"), timeout_seconds=20)
+        ada.take_snapshot()
+        await asyncio.sleep(0.3)
+        assert ada._engine._engine.log.first_index == 1
+        rows_are_on_disk.set()
+        await group.until(lambda: ada._engine._engine.log.first_index > 1)
+    finally:
+        await group.stop("ada")
+
+
 async def test_a_node_with_a_damaged_snapshot_refuses_to_start(group):
     leader = await group.leader()
     name = leader.status().name

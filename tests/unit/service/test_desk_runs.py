@@ -269,3 +269,38 @@ async def test_only_nodes_that_say_so_are_named_as_holders(monkeypatch):
         assert run["log"]["copies"] == ["n1", "n2"]
         assert run["log"]["bytes"] == 42, "the longest copy tells how much there is"
         await office.close()
+
+
+async def test_the_runs_of_a_deleted_job_are_found_by_its_name_and_by_its_id(office):
+    generations = []
+    for _ in range(2):
+        job_id = (await office.job())["id"]
+        generations.append((job_id, await office.ran()))
+        await office.desk.jobs.delete(ADMIN, "backup")
+    runs = [run_id for _, run_id in generations]
+    found = await office.desk.runs.list(VIEWER, job="backup")
+    assert [item["id"] for item in found["items"]] == sorted(runs, reverse=True)
+    for job_id, run_id in generations:
+        items = (await office.desk.runs.list(VIEWER, job=job_id))["items"]
+        assert [item["id"] for item in items] == [run_id]
+    page = await office.desk.runs.list(VIEWER, job="backup", limit=1)
+    rest = await office.desk.runs.list(VIEWER, job="backup", limit=1, cursor=page["next_cursor"])
+    assert [item["id"] for item in (*page["items"], *rest["items"])] == sorted(runs, reverse=True)
+
+
+async def test_a_living_job_hides_the_runs_of_a_deleted_one_of_its_name(office):
+    await office.job()
+    await office.ran()
+    await office.desk.jobs.delete(ADMIN, "backup")
+    await office.job()
+    mine = await office.ran()
+    items = (await office.desk.runs.list(VIEWER, job="backup"))["items"]
+    assert [item["id"] for item in items] == [mine]
+
+
+async def test_a_pending_run_says_what_it_waits_for(office):
+    await office.job()
+    run = await office.desk.runs.get(VIEWER, (await office.run())["id"])
+    assert "asked for by hand, waits" in run["waits_for"]
+    done = await office.desk.runs.get(VIEWER, await office.ran())
+    assert done["waits_for"] == ""
