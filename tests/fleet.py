@@ -50,13 +50,13 @@ class FleetNode:
         self._arguments = arguments
         self.process: subprocess.Popen | None = None
 
-    def start(self) -> None:
+    def start(self, *, environment: dict[str, str] | None = None) -> None:
         command = [sys.executable, "-m", "croncord", "serve", *self._arguments]
         command += ["--name", self.name, "--data-dir", str(self.data_dir)]
         command += ["--http", self.url.removeprefix("http://"), "--raft", self.raft]
         command += ["--bootstrap-token-file", str(self.fleet.token_file)]
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
 
     def kill(self) -> None:
         """Pull the plug on the daemon: SIGKILL, no goodbye."""
