@@ -1,8 +1,9 @@
 """Promises that pysyncobj does not make at all: durability, check-quorum, calm, fresh reads."""
 
 import pytest
-from raft_stage import elect, inject, isolate, without, world_of
+from raft_stage import elect, inject, isolate, settle, without, world_of
 
+from croncord.errors import StoreError
 from croncord.raft.engine import Engine
 from croncord.raft.engine.pinned import LEADER
 
@@ -81,7 +82,88 @@ def stale_read(engine_class):
         return any(index is not None for index in answers)
 
 
+def lags_and_gets_a_snapshot(world):
+    """n3 misses 20 entries, which the others keep only in a snapshot, and has it all received."""
+    elect(world, "n1")
+    for _ in range(5):
+        world.propose("n1")
+    settle(world)
+    isolate(world, "n3")
+    for _ in range(20):
+        world.propose("n1")
+    settle(world, ["n1", "n2"])
+    world.nodes["n1"].snapshot()
+    settle(world, ["n1", "n2"])
+    lagging = world.nodes["n3"]
+    assert lagging.snapshot()
+    lagging.engine.snapshots._polls = 1_000  # its own is written for long
+    world.connect_all()
+    settle(world, rounds=20)
+    return lagging
+
+
+def installs_at_once(self):
+    writing, self.snapshots._writing = self.snapshots._writing, None
+    Engine._install_received(self)
+    self.snapshots._writing = writing
+
+
+def an_older_snapshot_takes_the_place_of_a_received_one(engine_class):
+    with world_of(engine_class) as world:
+        lagging = lags_and_gets_a_snapshot(world)
+        lagging.engine.snapshots._polls = 0
+        settle(world, rounds=20)
+        assert lagging.ops == world.nodes["n1"].ops
+        world.crash("n3")
+        try:
+            world.start("n3")
+        except StoreError:
+            return True
+        return False
+
+
+def trusts_no_log_that_differs(self, meta):
+    mine = self.log.at(meta.index)
+    if mine is not None and mine[2] != meta.term:
+        raise StoreError("Snapshot and journal disagree")
+    Engine._check_against_log(self, meta)
+
+
+def a_crash_amid_the_installation_leaves_a_node_that_cannot_start(engine_class):
+    """The snapshot is in its place; the log still holds what an earlier leader had not got agreed."""
+    with world_of(engine_class) as world:
+        elect(world, "n3")
+        isolate(world, "n3")
+        for _ in range(30):
+            world.propose("n3")
+        world.tick("n3", 0.05)
+        elect(world, "n1")
+        for _ in range(20):
+            world.propose("n1")
+        settle(world, ["n1", "n2"])
+        world.nodes["n1"].snapshot()
+        settle(world, ["n1", "n2"])
+        world.crash("n3")
+        world.disks["n3"].snapshot = world.disks["n1"].snapshot
+        try:
+            world.start("n3")
+        except StoreError:
+            return True
+        world.connect_all()
+        world.heal(60)
+        assert world.nodes["n3"].ops == world.nodes["n1"].ops
+        return False
+
+
 SCENARIOS = [
+    (
+        an_older_snapshot_takes_the_place_of_a_received_one,
+        without(_install_received=installs_at_once),
+    ),
+    (
+        a_crash_amid_the_installation_leaves_a_node_that_cannot_start,
+        without(_check_against_log=trusts_no_log_that_differs),
+    ),
     (
         an_acknowledged_entry_is_lost_with_the_power,
         without(_after_poll=acknowledges_before_the_sync),

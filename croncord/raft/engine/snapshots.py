@@ -76,13 +76,14 @@ class Snapshots(Replicate, Membership):
         mine = log.at(meta.index)
         if mine is not None and mine[2] == meta.term:
             return
-        if mine is not None or log.first_index > meta.index:
+        if log.first_index > meta.index or (mine is not None and log.commit >= meta.index):
             raise StoreError(
                 f"Snapshot and journal disagree about entry {meta.index}",
                 hint="One of the two was restored from a backup. Move this node's raft directory "
                 "away and start it again: it copies everything from the others.",
             )
-        # The log ends before the snapshot: a crash between installing it and resetting the log.
+        # The log ends before the snapshot, or in entries that were never agreed: a crash between
+        # installing it and resetting the log.
         log.replace(self._stand_ins(meta))
 
     @staticmethod
@@ -95,10 +96,13 @@ class Snapshots(Replicate, Membership):
     def take_snapshot(self, index: int, encode: Any) -> bool:
         """Write a snapshot of the state as of `index`; `encode()` gives its bytes, elsewhere.
 
-        Returns False when one is being written already or the index is no longer in the log.
+        Returns False when one is being written or was received, or the index is no longer in the
+        log.
         """
         entry, before = self.log.at(index), self.log.at(index - 1)
-        if entry is None or before is None or index < 2 or self.snapshots.is_writing:
+        if entry is None or before is None or index < 2:
+            return False
+        if self.snapshots.is_writing or self.snapshots.is_verifying:
             return False
         meta = SnapshotMeta(
             index=index,
@@ -234,6 +238,8 @@ class Snapshots(Replicate, Membership):
 
     def _install_received(self) -> None:
         """Replace log, membership and state by a snapshot that was received and verified."""
+        if self.snapshots.is_writing:
+            return  # an older one of our own, which would take the place of the received one
         received = self.snapshots.poll_received()
         if received is None:
             return

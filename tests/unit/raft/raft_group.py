@@ -56,6 +56,8 @@ class Member:
             if line == b"ready\n":
                 self.ready.set_result(True)
                 continue
+            if not line.endswith(b"\n"):
+                break  # killed amid an answer
             answer = json.loads(line)
             future = self._waiting.pop(answer["n"], None)
             if future is not None and not future.done():
