@@ -111,6 +111,7 @@ class EngineThread:
         self._drain_scheduled = False
         self._thread: threading.Thread | None = None
         self._stopping = False
+        self._stopped = threading.Event()
         self._woken = False
         self._wake_read, self._wake_write = -1, -1
         self._quiet_index = 0
@@ -145,6 +146,7 @@ class EngineThread:
             raise
         self._thread = threading.Thread(target=self._run, name=f"raft-{self._name}", daemon=True)
         self._thread.start()
+        threading.Thread(target=self._beat, name=f"raft-{self._name}-heart", daemon=True).start()
 
     def _open(self) -> None:
         self._directory.mkdir(parents=True, exist_ok=True)
@@ -205,12 +207,24 @@ class EngineThread:
         finally:
             self._close(engine)
 
+    def _beat(self) -> None:
+        """Speak for a leader whose thread waits for a slow disk."""
+        engine = self._engine
+        assert engine is not None
+        while not self._stopped.wait(self._settings.heartbeat_seconds):
+            if engine.turn.acquire(blocking=False):
+                try:
+                    engine.beat()
+                finally:
+                    engine.turn.release()
+
     def _report(self, error: CronCordError) -> None:
         self._stopping = True
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._fail, error)
 
     def _close(self, engine: Engine) -> None:
+        self._stopped.set()
         self._snapshots.close()
         try:
             engine.destroy()

@@ -82,6 +82,29 @@ def stale_read(engine_class):
         return any(index is not None for index in answers)
 
 
+def a_slow_disk_of_the_leader_starts_an_election(engine_class, syncs_for=2.0):
+    with world_of(engine_class) as world:
+        elect(world, "n1")
+        leader = world.nodes["n1"].engine
+        write = leader.log.write
+
+        def write_slowly():
+            for _ in range(int(syncs_for / 0.1)):
+                world.now += 0.1
+                if leader.turn.acquire(blocking=False):  # as the other thread does
+                    leader.beat()
+                    leader.turn.release()
+                settle(world, ["n2", "n3"], rounds=1, seconds=0)
+                for name in ("n2", "n3"):
+                    world.deliver("n1", name, 9)
+            write()
+
+        leader.log.write = write_slowly
+        world.propose("n1")
+        world.tick("n1", 0.01)
+        return any(world.nodes[name].engine.term > leader.term for name in ("n2", "n3"))
+
+
 def lags_and_gets_a_snapshot(world):
     """n3 misses 20 entries, which the others keep only in a snapshot, and has it all received."""
     elect(world, "n1")
@@ -156,6 +179,7 @@ def a_crash_amid_the_installation_leaves_a_node_that_cannot_start(engine_class):
 
 
 SCENARIOS = [
+    (a_slow_disk_of_the_leader_starts_an_election, without(beat=lambda _self: None)),
     (
         an_older_snapshot_takes_the_place_of_a_received_one,
         without(_install_received=installs_at_once),
@@ -178,3 +202,7 @@ SCENARIOS = [
 def test_the_layer_keeps_its_promise_and_would_not_without_its_rule(scenario, ablated):
     assert not scenario(Engine)
     assert scenario(ablated)
+
+
+def test_a_leader_whose_disk_hangs_is_replaced_in_the_end():
+    assert a_slow_disk_of_the_leader_starts_an_election(Engine, syncs_for=6.0)

@@ -2,7 +2,10 @@
 
 import asyncio
 import contextlib
+import os
 import socket
+import threading
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -173,6 +176,25 @@ async def test_status_changes_are_told(group):
     assert leader.status().role != "leader"
     await group.until(lambda: told and told[-1] not in (None, leader.status().name))
     stop()
+
+
+async def test_a_leader_whose_disk_takes_a_second_goes_on_leading(group, monkeypatch):
+    leader = await group.leader()
+    term, name = leader.status().term, leader.status().name
+    assert (await leader.propose(put("quick"))).refusal is None
+    flush, slow = os.fdatasync, []
+
+    def flush_slowly(descriptor):
+        if threading.current_thread().name == f"raft-{name}" and not slow:
+            slow.append(descriptor)
+            time.sleep(2 * QUICK.election_max_seconds)
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fdatasync", flush_slowly)
+    await leader.propose(put("slow"))
+    assert slow
+    assert {replica.status().term for replica in group.replicas.values()} == {term}
+    assert len(await group.digests()) == 1
 
 
 async def test_a_node_joins_catches_up_by_snapshot_and_becomes_a_voter(group):
