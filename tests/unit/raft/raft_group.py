@@ -24,6 +24,8 @@ class Member:
     def __init__(self, name, directory, members):
         self.name, self._directory, self._members = name, directory, members
         self.process = None
+        self.under = ()
+        """A command that runs the process, such as a tracer."""
         self._numbers = itertools.count()
         self._waiting = {}
         self._reader = None
@@ -36,6 +38,7 @@ class Member:
         log = (self._directory / f"{self.name}.log").open("ab")
         with log:
             self.process = await asyncio.create_subprocess_exec(
+                *self.under,
                 sys.executable,
                 str(MEMBER),
                 self.name,

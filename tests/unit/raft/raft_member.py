@@ -16,6 +16,7 @@ from croncord.errors import CronCordError
 from croncord.model import JobSpec
 from croncord.raft.commands import PutJob
 from croncord.raft.engine.append import Append
+from croncord.raft.engine.durable import Durable
 from croncord.raft.journal import LmdbJournal
 from croncord.raft.replica import RaftReplica
 
@@ -64,6 +65,12 @@ class Pauses:
     def take(self):
         longest, self._longest = self._longest, dict.fromkeys(self._longest, 0.0)
         return longest
+
+
+def acknowledge_before_the_sync(engine):
+    engine.send_acks()
+    engine.transport.flush()
+    engine._sync()
 
 
 async def load(replica, in_flight, seconds, per_second):
@@ -133,6 +140,8 @@ async def main():
     listen = members[name]
     if sys.argv[5:] == ["join"]:
         del members[name]
+    elif sys.argv[5:] == ["hasty"]:
+        Durable._after_poll = acknowledge_before_the_sync
     elif len(sys.argv) > 5:
         die_at(sys.argv[5])
     pauses = Pauses()
