@@ -11,10 +11,11 @@ import functools
 from collections.abc import Callable
 
 from cluster_disk import Disk, Entry
+from cluster_requests import Proposal, answer
 
 from croncord.errors import NoLeader, OutcomeUnknown
 from croncord.raft.applier import Applier
-from croncord.raft.commands import AnyCommand, encode_command
+from croncord.raft.commands import encode_command
 from croncord.raft.envelope import seal
 from croncord.raft.image import decode_image
 from croncord.raft.port import AppliedListener, ReplicaStatus
@@ -23,12 +24,6 @@ from croncord.raft.state import ClusterState, Outcome
 HEARTBEAT_SECONDS = 0.3
 ELECTION_SECONDS = (0.9, 1.6)
 ENTRIES_AT_ONCE = 64
-
-
-class Proposal:
-    def __init__(self, entry: bytes) -> None:
-        self.entry = entry
-        self.was_sent = False
 
 
 class Member:
@@ -103,13 +98,7 @@ class Member:
         self._status_listeners.append(listener)
         return lambda: self._status_listeners.remove(listener)
 
-    async def propose(
-        self,
-        command: AnyCommand,
-        *,
-        timeout_seconds: float = 5.0,
-        request_id: bytes | None = None,
-    ) -> Outcome:
+    async def propose(self, command, *, timeout_seconds=5.0, request_id=None) -> Outcome:
         request_id = self._rng.randbytes(16) if request_id is None else request_id
         proposal = Proposal(seal(request_id, encode_command(command)))
         future = self._applier.expect(request_id)
@@ -180,7 +169,7 @@ class Member:
         while True:
             future: asyncio.Future[int] = self._loop.create_future()
             if self._role == "leader":
-                self._ask_quorum(functools.partial(_answer, future))
+                self._ask_quorum(functools.partial(answer, future))
             elif (leader := self.status().leader) is not None:
                 self._questions += 1
                 self._answers[self._questions] = future
@@ -503,13 +492,8 @@ class Member:
 
     def _on_index(self, _sender, question, index) -> None:
         if (future := self._answers.pop(question, None)) is not None:
-            _answer(future, index)
+            answer(future, index)
 
     def _on_campaign(self, _sender, term) -> None:
         if term == self.disk.term:
             self._campaign(forced=True)
-
-
-def _answer(future: asyncio.Future[int], index: int) -> None:
-    if not future.done():
-        future.set_result(index)

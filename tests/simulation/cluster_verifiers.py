@@ -11,6 +11,16 @@ from itertools import pairwise
 
 from cluster_account import Timing, Verdict
 from cluster_machine import Witness
+from cluster_questions import (
+    by_run,
+    clocks_differ,
+    excludes_nodes,
+    is_limited,
+    jumped,
+    key,
+    matching,
+    scheduled_rows,
+)
 from cluster_rules import RULES, was_lost
 from cluster_telling import EPOCH, seconds, told
 from cluster_watch import is_tick, tick_identity
@@ -19,12 +29,10 @@ from cluster_world import later_than as _later_than
 
 from croncord.lifecycle import Reason, RunState, Trigger
 from croncord.model import Run
-from croncord.policy import matches
 from croncord.raft.commands import (
     DeleteJob,
     PauseCluster,
     PauseJob,
-    SetLabelLimits,
     encode_command,
 )
 from croncord.schedule import compile_all
@@ -94,27 +102,10 @@ def due_ticks(timing: Timing, until: datetime) -> list[datetime]:
     return ticks
 
 
-def _jumped(story) -> bool:
-    return "jump" in story.plan.faults
-
-
-def _clocks_differ(story) -> bool:
-    return bool({"clock", "jump"} & story.plan.faults)
-
-
-def scheduled_rows(story) -> dict[tuple[str, datetime], list[Run]]:
-    """Rows of ticks, by job and nominal time."""
-    rows: dict[tuple[str, datetime], list[Run]] = defaultdict(list)
-    for run in story.world.account.seen.values():
-        if is_tick(run):
-            rows[run.job_id, run.nominal_time].append(run)
-    return rows
-
-
 def every_tick_has_one_row(story) -> Found:
     rows = scheduled_rows(story)
     end = _later_than(EPOCH, story.ends_at)
-    ahead = timedelta(hours=2) if _jumped(story) else timedelta(seconds=5)
+    ahead = timedelta(hours=2) if jumped(story) else timedelta(seconds=5)
     allowed: set[tuple[str, datetime]] = set()
     for timing in story.world.account.timings:
         closes = timing.closes or end
@@ -148,14 +139,6 @@ def every_process_belongs_to_a_row(story) -> Found:
             yield "ledger-lie", f"a process without a row: {told(witness)}"
         elif run.state in _NEVER_RAN and witness.key.attempt == run.attempt:
             yield "ledger-lie", f"{run.state} {run.reason}, and it ran: {told(witness)}"
-
-
-def by_run(story) -> dict[str, list[Witness]]:
-    """Processes of each run in the order of their attempts."""
-    found: dict[str, list[Witness]] = defaultdict(list)
-    for witness in sorted(story.world.witnesses, key=lambda w: (w.key.attempt, w.began)):
-        found[witness.key.run_id].append(witness)
-    return found
 
 
 def attempts_have_a_cause(story) -> Found:
@@ -193,7 +176,7 @@ def rows_tell_the_truth(story) -> Found:
     for run in world.account.seen.values():
         if run.is_open:
             continue
-        witness = processes.get(_key(run))
+        witness = processes.get(key(run))
         how = witness.how if witness else "nothing"
         expected = {
             RunState.SUCCEEDED: ("exited 0",),
@@ -208,12 +191,6 @@ def rows_tell_the_truth(story) -> Found:
         is_known = run.node in world.nodes and how.startswith("exited")
         if run.state is RunState.LOST and is_known and witness.ended < story.ends_at - 30:
             yield "ledger-lie", f"its node knows that it {how}: {told(run)}"
-
-
-def _key(run: Run):
-    from croncord.ports import LogKey  # noqa: PLC0415
-
-    return LogKey(run.id, run.attempt)
 
 
 def reasons_are_true(story) -> Found:
@@ -260,11 +237,11 @@ def _what_is_wrong(story, verdict: Verdict) -> str:  # noqa: C901, PLR0911, PLR0
             return "it was not late"
         case Reason.LATE | Reason.NO_QUORUM if _catches_all(spec.misfire) and in_window:
             return "it was to be caught up"
-        case Reason.NODE_DOWN if row.target in verdict.up and not _excludes_nodes(story):
+        case Reason.NODE_DOWN if row.target in verdict.up and not excludes_nodes(story):
             return f"{row.target} was up"
-        case Reason.NO_TARGET if _matching(story, spec, row.target):
+        case Reason.NO_TARGET if matching(story, spec, row.target):
             return "nodes match"
-        case Reason.NO_CAPACITY if not _is_limited(story):
+        case Reason.NO_CAPACITY if not is_limited(story):
             return "there is no limit"
         case Reason.CALENDAR if not spec.calendars:
             return "it has no calendar"
@@ -279,28 +256,6 @@ def _catches_all(misfire) -> bool:
     return misfire.policy == "run_all" and misfire.max_runs is None
 
 
-def _is_limited(story) -> bool:
-    """Whether runs may have to wait for room on a node."""
-    limited = (each.command for each in story.world.account.applied)
-    return bool(story.plan.max_runs) or any(
-        isinstance(command, SetLabelLimits) and command.limits for command in limited
-    )
-
-
-def _excludes_nodes(story) -> bool:
-    """Whether nodes may be passed over although they are up."""
-    faults = {"drain", "clock", "jump", "chaos", "member"}
-    return bool(faults & story.plan.faults)
-
-
-def _matching(story, spec, target: str) -> list[str]:
-    if "member" in story.plan.faults:
-        return []
-    nodes = story.world.account.state.nodes.values()
-    named = [node for node in nodes if target in ("", node.name)]
-    return [node.name for node in named if matches(spec.target, node)]
-
-
 def _decided_with(story, verdict: Verdict) -> list[Run]:
     """Runs of the same job that the same command decided."""
     batches = getattr(verdict.command, "jobs", ())
@@ -311,10 +266,10 @@ def _decided_with(story, verdict: Verdict) -> list[Run]:
 
 
 def nothing_starts_too_early_or_beyond_its_window(story) -> Found:
-    if _jumped(story):
+    if jumped(story):
         return
     account = story.world.account
-    early = 3.5 if _clocks_differ(story) else 1.0 if "chaos" in story.plan.faults else 0.3
+    early = 3.5 if clocks_differ(story) else 1.0 if "chaos" in story.plan.faults else 0.3
     for witness in story.world.witnesses:
         run = account.seen.get(witness.key.run_id)
         if run is None or run.attempt != witness.key.attempt:
@@ -459,7 +414,7 @@ def all_copies_agree(story) -> Found:
 def scheduling_is_back(story) -> Found:
     if story.world.leader() is None:
         yield "no-recovery", "nobody leads"
-    if _jumped(story):
+    if jumped(story):
         return
     rows = scheduled_rows(story)
     processes = by_run(story)
@@ -481,7 +436,7 @@ def _not_met(story, run: Run, witnesses: list[Witness]) -> str:
     if run.state is RunState.SKIPPED:
         return "" if run.reason in _BY_RULE else "skipped"
     if run.state is RunState.MISSED:
-        full = run.reason is Reason.NO_CAPACITY and _is_limited(story)
+        full = run.reason is Reason.NO_CAPACITY and is_limited(story)
         return "" if run.reason is Reason.NO_TARGET or full else "missed"
     if run.state is RunState.LOST:
         return "lost"
@@ -489,7 +444,7 @@ def _not_met(story, run: Run, witnesses: list[Witness]) -> str:
     if (
         queues
         or spec.locks
-        or _is_limited(story)
+        or is_limited(story)
         or run.reason in (Reason.NO_TARGET, Reason.START_FAILED)
         or run.kill is not None
     ):
@@ -510,15 +465,15 @@ def nothing_is_forgotten(story) -> Found:
         if seconds(run.due_at) > old:
             continue
         spec = world.account.definition_of(run)
-        claimed = world.account.claimed_at.get(_key(run), story.ends_at)
+        claimed = world.account.claimed_at.get(key(run), story.ends_at)
         if run.state is RunState.RUNNING:
-            ended = [w.ended for w in world.witnesses if w.key == _key(run)]
-            if _key(run) not in alive and claimed < old and not (ended and ended[0] >= old):
+            ended = [w.ended for w in world.witnesses if w.key == key(run)]
+            if key(run) not in alive and claimed < old and not (ended and ended[0] >= old):
                 yield "no-recovery", f"open, and no process: {told(run)}"
         elif run.node in state.nodes and seconds(run.assigned_at) < old:
             yield "no-recovery", f"assigned and never claimed: {told(run)}"
-        elif run.is_queued and not _is_limited(story) and not _waits_for(story, run, spec):  # noqa: SIM102
-            if _matching(story, spec, run.target):
+        elif run.is_queued and not is_limited(story) and not _waits_for(story, run, spec):  # noqa: SIM102
+            if matching(story, spec, run.target):
                 yield "no-recovery", f"waits for nothing: {told(run)}"
 
 

@@ -8,7 +8,7 @@ import asyncio
 import contextvars
 import random
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 from cluster_account import Account
 from cluster_ledger import SimulatedLedger
@@ -223,6 +223,7 @@ class SimulatedNode:
             peers,
             clock=self.clock,
             addresses=self._other_addresses,
+            oldest=lambda: datetime.min.replace(tzinfo=UTC),
             on_filled=lambda: None,
         )
         self._spawn(life, "daemon", self._serve(reporter, filler))

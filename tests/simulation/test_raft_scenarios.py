@@ -12,12 +12,8 @@ from raft_disk import SimDisk
 from raft_stage import answer, elect, inject, isolate, settle, without, world_of
 from raft_world import Violation
 
-from croncord.errors import StoreError
 from croncord.raft.engine import Engine
-from croncord.raft.engine.founding import Founding
-from croncord.raft.engine.membership import Roles
 from croncord.raft.engine.pinned import CANDIDATE, LEADER, REGULAR, Halted, Pinned
-from croncord.raft.entrylog import plain
 from croncord.raft.requests import AppliedRequests
 
 # -- s1 ----------------------------------------------------------------------------------------
@@ -480,45 +476,6 @@ def test_a_command_repeated_on_a_new_leader_is_applied_once(monkeypatch):
     assert s16_a_command_repeated_on_a_new_leader_is_applied_twice(Engine)
 
 
-def entries_and_snapshot(world):
-    elect(world, "n1")
-    for _ in range(10):
-        world.propose("n1")
-    settle(world)
-    world.nodes["n2"].snapshot()
-    settle(world)
-    for _ in range(5):
-        world.propose("n1")
-    settle(world)
-    return world.nodes["n2"].engine.log.last_index
-
-
-def drops_the_log(self, meta):
-    self.log.replace(self._stand_ins(meta))
-
-
-def test_s8_entries_after_a_snapshot_survive_a_restart():
-    for engine_class, kept in ((Engine, True), (without(_check_against_log=drops_the_log), False)):
-        with world_of(Engine) as world:
-            last = entries_and_snapshot(world)
-            world.crash("n2")
-            world.engine_class = engine_class
-            world.start("n2")
-            assert (world.nodes["n2"].engine.log.last_index == last) is kept
-
-
-def test_s9_a_node_whose_snapshot_is_missing_refuses_to_start():
-    with world_of(Engine) as world:
-        entries_and_snapshot(world)
-        world.crash("n2")
-        world.disks["n2"].snapshot = None
-        with pytest.raises(StoreError) as refusal:
-            world.start("n2")
-        assert "rejoins" in refusal.value.hint
-        world.engine_class = without(recover=Pinned.recover)
-        world.start("n2")  # pysyncobj starts, without the state that is gone
-
-
 def test_s14_entries_of_a_kind_that_pysyncobj_would_execute_do_nothing():
     with world_of(Engine) as world:
         elect(world, "n1")
@@ -528,15 +485,3 @@ def test_s14_entries_of_a_kind_that_pysyncobj_would_execute_do_nothing():
         settle(world)
         assert all(node.ops == world.nodes["n1"].ops for node in world.nodes.values())
         assert command in world.acknowledged
-
-
-def test_the_overrides_name_what_they_are_for():
-    for part in Engine.__mro__:
-        if part.__module__.startswith("croncord") and part is not Engine:
-            assert part.__doc__, part
-
-
-def test_plain_gives_entries_of_the_wire_their_stored_form():
-    assert plain([bytearray(b"x"), 3, 1]) == (b"x", 3, 1)
-    assert issubclass(Engine, Roles)
-    assert issubclass(Engine, Founding)
