@@ -1,7 +1,8 @@
 """From an applied command to its entry in the audit trail. Pure: the same on every node.
 
 What only the cluster's machinery proposes (decisions, claims, results) stands in the launch ledger.
-Everything else gets an entry, also a command that this module has never heard of.
+Everything else gets an entry, also a command that this module has never heard of, if a person or a
+program asked for it.
 """
 
 import re
@@ -46,7 +47,8 @@ def audit_entry(
     """Return the entry of a command that was just applied, None for what is machinery."""
     if isinstance(command, _MACHINERY):
         return None
-    if isinstance(command, c.FinishRuns) and command.by in ("", f"node:{command.node}"):
+    by_machine = not command.by or command.by.startswith("node:")
+    if by_machine and (isinstance(command, c.FinishRuns) or type(command) not in _TELLERS):
         return None
     tell = _TELLERS.get(type(command), _unknown)
     told = tell(state, command, outcome)
@@ -210,7 +212,19 @@ _TELLERS: MappingProxyType[type, Teller] = MappingProxyType(
         c.DrainNode: lambda _s, m, _: _Told(
             "node.drain" if m.draining else "node.undrain", f"node:{m.name}"
         ),
-        c.RemoveNode: lambda _s, m, _: _Told("node.remove", f"node:{m.name}"),
+        c.RemoveNode: lambda _s, m, _: _Told(
+            "node.remove", f"node:{m.name}", "with runs in hand" if m.force else ""
+        ),
+        c.PutJoinToken: lambda _s, m, _: _Told(
+            "node.invite",
+            f"join-token:{m.token.id}",
+            f"{m.token.uses_left} times, as {m.token.role}, until {iso_utc(m.token.expires_at)}",
+        ),
+        c.AdmitNode: lambda _s, m, _: _Told(
+            "node.admit",
+            f"node:{m.name}",
+            f"{m.http}; by {f'token {m.token_id}' if m.token_id else 'the cluster secret'}",
+        ),
         c.PauseCluster: lambda _s, m, _: _Told(
             "cluster.pause" if m.paused else "cluster.resume", "cluster"
         ),

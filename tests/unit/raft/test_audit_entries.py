@@ -4,9 +4,9 @@ import msgspec
 import pytest
 from builders import NOON, Cluster, at
 
-from croncord.credentials import Grant, Link, Token, User
+from croncord.credentials import Grant, Link, Secret, Token, User
 from croncord.lifecycle import RunState
-from croncord.model import CalendarSpec, JobSpec
+from croncord.model import CalendarSpec, JobSpec, JoinToken
 from croncord.raft import commands as c
 from croncord.raft.audit import audit_entry
 
@@ -148,6 +148,35 @@ ACCESS = [
     (c.PutCalendar(at=NOON, calendar=CalendarSpec(name="h")), "calendar.put", "calendar:h", ""),
     (c.DeleteCalendar(at=NOON, name="h"), "calendar.delete", "calendar:h", ""),
     (c.InitCluster(at=NOON, cluster_id="x", session_key=b"key"), "cluster.found", "cluster", "x"),
+    (
+        c.PutJoinToken(
+            at=NOON,
+            token=JoinToken(id="j1", key=SECRET, expires_at=at(60), created_at=NOON),
+        ),
+        "node.invite",
+        "join-token:j1",
+        "1 times, as auto",
+    ),
+    (
+        c.AdmitNode(
+            at=NOON, name="n9", http="http://n9:1", raft="n9:2", token_id="j1", request_sha256="x"
+        ),
+        "node.admit",
+        "node:n9",
+        "http://n9:1; by token j1",
+    ),
+    (
+        c.PutSecret(
+            at=NOON,
+            secret=Secret(
+                name="KEY", sealed=SECRET.encode(), key_id="k", updated_at=NOON, updated_by=""
+            ),
+        ),
+        "secret.put",
+        "secret:KEY",
+        "for all jobs",
+    ),
+    (c.DeleteSecret(at=NOON, name="KEY", force=True), "secret.delete", "secret:KEY", "forced"),
     (c.RemoveNode(at=NOON, name="n3"), "node.remove", "node:n3", ""),
 ]
 
@@ -169,6 +198,7 @@ def test_what_the_machinery_decides_has_no_entry():
         c.MarkNodes(at=NOON, term=1, down=("n2",)),
         c.ClaimRuns(at=NOON, by="node:n1", node="n1", claims=()),
         c.FinishRuns(at=NOON, by="node:n1", node="n1", results=()),
+        c.CloseLogs(at=NOON, by="node:n1", closures=()),
     ):
         assert tell(cluster, command) is None
 
