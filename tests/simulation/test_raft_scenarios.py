@@ -7,27 +7,32 @@ one rule taken out that prevents it (pysyncobj's own rule put back), where it mu
 import pickle
 
 import pytest
-from pysyncobj import SyncObj
+from raft_ablations import (
+    A_NEWER_VERSION,
+    AppliesAsPysyncobj,
+    CommitsUnvouched,
+    ElectsAfterPause,
+    ForgetsWhereToResume,
+    SendsAsPysyncobj,
+    believes_any_term,
+    cuts_always,
+    drops_the_log,
+    everybody,
+    success_moves_back,
+)
 from raft_disk import SimDisk
 from raft_stage import answer, elect, inject, isolate, settle, without, world_of
 from raft_world import Violation
 
+from croncord.errors import StoreError
 from croncord.raft.engine import Engine
-from croncord.raft.engine.pinned import CANDIDATE, LEADER, REGULAR, Halted, Pinned
+from croncord.raft.engine.founding import Founding
+from croncord.raft.engine.membership import Roles
+from croncord.raft.engine.pinned import CANDIDATE, LEADER, Halted, Pinned
+from croncord.raft.entrylog import plain
 from croncord.raft.requests import AppliedRequests
 
 # -- s1 ----------------------------------------------------------------------------------------
-
-
-class CommitsUnvouched(Engine):
-    """pysyncobj moves the commit index to the leader's, whatever its own log holds there."""
-
-    def on_message(self, node, message):
-        super().on_message(node, message)
-        if message["type"] in ("append_entries", "snapshot") and self.leader == node:
-            self.commit_index = max(
-                self.commit_index, min(message["commit_index"], self.log.last_index)
-            )
 
 
 def s1_unconfirmed_entries_become_agreed_during_a_snapshot_transfer(engine_class):
@@ -66,12 +71,6 @@ def s2_two_membership_changes_are_in_flight_at_once(engine_class):
 # -- s3 ----------------------------------------------------------------------------------------
 
 
-def believes_any_term(self, node, message):
-    if self.role == LEADER and message["success"]:
-        done = message["next_node_idx"] - 1
-        self.match_index[node] = max(self.match_index[node], done)
-
-
 def s3_an_acknowledgement_of_an_earlier_term_counts(engine_class):
     with world_of(engine_class) as world:
         elect(world, "n1")
@@ -87,13 +86,6 @@ def s3_an_acknowledgement_of_an_earlier_term_counts(engine_class):
 
 
 # -- s4 ----------------------------------------------------------------------------------------
-
-
-def cuts_always(self, entries):
-    if entries:
-        self.log.deleteEntriesFrom(entries[0][1] - self.log.first_index)
-        for entry in entries:
-            self.log.add(*entry)
 
 
 def s4_a_repeated_message_cuts_acknowledged_entries(engine_class):
@@ -153,16 +145,6 @@ def s5_a_failing_command_is_applied_again_at_every_tick(engine_class):
 
 
 # -- s10 ---------------------------------------------------------------------------------------
-
-
-class ElectsAfterPause(Engine):
-    """pysyncobj judges the leader by the clock before it reads its sockets, and asks nobody."""
-
-    def _notice_pause(self, now):
-        pass
-
-    def _ask_for_prevotes(self):
-        self._start_election(transfer=False)
 
 
 def s10_a_pause_starts_an_election_although_the_leader_lives(engine_class):
@@ -241,21 +223,6 @@ def s17_an_observer_acts_as_leader(engine_class):
 
 # -- s14 ---------------------------------------------------------------------------------------
 
-A_NEWER_VERSION = b"\x03" + pickle.dumps(1, 2)
-"""pysyncobj's entry that switches all nodes to version 1 of the code."""
-
-
-class AppliesAsPysyncobj(Engine):
-    """pysyncobj goes on after an entry it cannot apply, and does not count it as applied."""
-
-    hand_over = Pinned.hand_over
-
-    def _SyncObj__doApplyCommand(self, command):  # noqa: N802 - pysyncobj's
-        if command[:1] == A_NEWER_VERSION[:1]:
-            SyncObj._SyncObj__doApplyCommand(self, command)
-        elif command[:1] == REGULAR:
-            self.machine.committed(0, 0, command[1:])
-
 
 def s14_after_an_entry_of_a_newer_version_others_are_applied_again(engine_class):
     with world_of(engine_class) as world:
@@ -275,38 +242,6 @@ def s14_after_an_entry_of_a_newer_version_others_are_applied_again(engine_class)
 
 
 # -- s18 ---------------------------------------------------------------------------------------
-
-
-class Padded:
-    """Fields that pysyncobj does not know, so that our codec lets its messages pass."""
-
-    def __init__(self, transport):
-        self._transport = transport
-
-    def send(self, node, message):
-        return self._transport.send(node, {"probe": 0, "entries": [], **message})
-
-
-class SendsAsPysyncobj(Engine):
-    """Large entries leave as pickled pieces, and are put together again."""
-
-    def send_appends(self):
-        self._SyncObj__transport = Padded(self.transport)
-        Pinned.send_appends(self)
-        self._SyncObj__transport = self.transport
-
-    def on_append(self, node, message):
-        pieces = self.__dict__.setdefault("pieces", [])
-        if "transmission" not in message:
-            super().on_append(node, message)
-            return
-        if message["transmission"] == "start":
-            pieces.clear()
-        pieces.append(message["data"])
-        if message["transmission"] == "finish":
-            entry = pickle.loads(b"".join(pieces))  # noqa: S301 - what the fault is about
-            pieces.clear()
-            super().on_append(node, {**message, "entries": [entry]})
 
 
 def large_command_arrives(engine_class, size):
@@ -330,10 +265,6 @@ def s18_a_large_command_has_two_last_pieces(engine_class):
 # -- s19 ---------------------------------------------------------------------------------------
 
 
-def everybody(self, _index):
-    return {node.id: node.address for node in self.peers} | {self.me.id: self.me.address}
-
-
 def s19_an_observers_snapshot_names_wrong_members(engine_class):
     with world_of(engine_class) as world:
         elect(world, "n1")
@@ -350,21 +281,6 @@ def s19_an_observers_snapshot_names_wrong_members(engine_class):
 
 
 # -- s20 ---------------------------------------------------------------------------------------
-
-
-class ForgetsWhereToResume(Engine):
-    """pysyncobj answers every message of a burst anew, so the last answer wins."""
-
-    @property
-    def _resume(self):
-        return None
-
-    @_resume.setter
-    def _resume(self, value):
-        pass
-
-    def _answer_conflict(self, node, message, previous):
-        self.ack(node, message, next_index=previous, reset=True)
 
 
 def s20_a_divergent_follower_never_catches_up(engine_class):
@@ -392,12 +308,6 @@ def s20_a_divergent_follower_never_catches_up(engine_class):
 
 
 # -- s21 ---------------------------------------------------------------------------------------
-
-
-def success_moves_back(self, node, message):
-    if message["term"] == self.term and self.role == LEADER and message["success"]:
-        self.match_index[node] = max(self.match_index[node], message["next_node_idx"] - 1)
-        self.next_index[node] = message["next_node_idx"]
 
 
 def s21_a_late_success_takes_a_follower_back(engine_class):
@@ -476,6 +386,41 @@ def test_a_command_repeated_on_a_new_leader_is_applied_once(monkeypatch):
     assert s16_a_command_repeated_on_a_new_leader_is_applied_twice(Engine)
 
 
+def entries_and_snapshot(world):
+    elect(world, "n1")
+    for _ in range(10):
+        world.propose("n1")
+    settle(world)
+    world.nodes["n2"].snapshot()
+    settle(world)
+    for _ in range(5):
+        world.propose("n1")
+    settle(world)
+    return world.nodes["n2"].engine.log.last_index
+
+
+def test_s8_entries_after_a_snapshot_survive_a_restart():
+    for engine_class, kept in ((Engine, True), (without(_check_against_log=drops_the_log), False)):
+        with world_of(Engine) as world:
+            last = entries_and_snapshot(world)
+            world.crash("n2")
+            world.engine_class = engine_class
+            world.start("n2")
+            assert (world.nodes["n2"].engine.log.last_index == last) is kept
+
+
+def test_s9_a_node_whose_snapshot_is_missing_refuses_to_start():
+    with world_of(Engine) as world:
+        entries_and_snapshot(world)
+        world.crash("n2")
+        world.disks["n2"].snapshot = None
+        with pytest.raises(StoreError) as refusal:
+            world.start("n2")
+        assert "rejoins" in refusal.value.hint
+        world.engine_class = without(recover=Pinned.recover)
+        world.start("n2")  # pysyncobj starts, without the state that is gone
+
+
 def test_s14_entries_of_a_kind_that_pysyncobj_would_execute_do_nothing():
     with world_of(Engine) as world:
         elect(world, "n1")
@@ -485,3 +430,15 @@ def test_s14_entries_of_a_kind_that_pysyncobj_would_execute_do_nothing():
         settle(world)
         assert all(node.ops == world.nodes["n1"].ops for node in world.nodes.values())
         assert command in world.acknowledged
+
+
+def test_the_overrides_name_what_they_are_for():
+    for part in Engine.__mro__:
+        if part.__module__.startswith("croncord") and part is not Engine:
+            assert part.__doc__, part
+
+
+def test_plain_gives_entries_of_the_wire_their_stored_form():
+    assert plain([bytearray(b"x"), 3, 1]) == (b"x", 3, 1)
+    assert issubclass(Engine, Roles)
+    assert issubclass(Engine, Founding)

@@ -77,6 +77,10 @@ async def watch(nodes, end, report) -> Counter:
             if status["ok"]:
                 seen[status["leader"], status["term"]] += 1
                 longest |= Counter(status["pauses"])
+            elif not node.is_up:
+                print(f"{node.name} ended with {node.ended_with}:\n{node.last_words()}", flush=True)
+                seen["ended", 0] += 1
+                return seen
             else:
                 seen["no answer", 0] += 1
         if time.monotonic() - reported > REPORT_SECONDS:
@@ -113,6 +117,8 @@ async def run(options: argparse.Namespace, directory: Path) -> int:
             for node in nodes.values()
         ]
         seen = await watch(nodes, end, report)
+        if ("ended", 0) in seen:
+            return 1
         answers = await asyncio.gather(*loads)
         await agree(nodes.values())
     done = sum((Counter(answer.get("done", {})) for answer in answers), Counter())

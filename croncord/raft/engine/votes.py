@@ -11,6 +11,8 @@ from pysyncobj.node import Node
 
 from croncord.raft.engine.pinned import CANDIDATE, FOLLOWER, LEADER, Message, Pinned
 
+RETRY = 0.5
+"""Share of an election timeout after which a candidate that was not elected tries again."""
 HURRY = 0.5
 """Share of the spread of election timeouts that is waited when the leader's connection is gone."""
 HURRY_SECONDS = 0.05
@@ -81,7 +83,7 @@ class Votes(Pinned):
         me = self.me
         if me is None:
             return
-        self.election_deadline = self.now() + self.election_timeout()
+        self.election_deadline = self.now() + RETRY * self.election_timeout()
         if self.role == CANDIDATE:
             self.role = FOLLOWER
         self._prevotes = (self.term + 1, {me.id})
@@ -185,7 +187,7 @@ class Votes(Pinned):
         if me is None:
             return
         self._prevotes = None
-        self.election_deadline = self.now() + self.election_timeout()
+        self.election_deadline = self.now() + RETRY * self.election_timeout()
         self.leader = None
         self.role = CANDIDATE
         self.set_term(self.term + 1, me.id)

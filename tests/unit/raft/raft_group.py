@@ -26,6 +26,8 @@ class Member:
         self.process = None
         self.under = ()
         """A command that runs the process, such as a tracer."""
+        self.ended_with = None
+        """Exit status of the last process, negative for a signal."""
         self._numbers = itertools.count()
         self._waiting = {}
         self._reader = None
@@ -65,7 +67,7 @@ class Member:
             future = self._waiting.pop(answer["n"], None)
             if future is not None and not future.done():
                 future.set_result(answer)
-        await process.wait()
+        self.ended_with = await process.wait()
         if not self.ready.done():
             self.ready.set_result(False)
         if self.process is process:
@@ -75,7 +77,13 @@ class Member:
                 future.set_result({"ok": False, "error": "died"})
         self._waiting.clear()
 
+    def last_words(self):
+        """The end of the log, for reports."""
+        return "".join((self._directory / f"{self.name}.log").read_text().splitlines(True)[-30:])
+
     async def ask(self, do, seconds=15, **fields):
+        if self.process is None:
+            return {"ok": False, "error": "died"}
         number = next(self._numbers)
         future = self._waiting[number] = asyncio.get_running_loop().create_future()
         line = json.dumps({"n": number, "do": do, **fields}) + "\n"
