@@ -1,6 +1,7 @@
 """One test per state and per reason of the contract: `why` tells it, and the rule that made it so."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from builders import NOON, at, node
@@ -93,6 +94,22 @@ async def test_every_attempt_of_a_retried_tick_is_told():
     assert f"Attempt 1 on {run.node} failed with exit status 1. A further" in text_of(told)
     assert "retries" in rules_of(told)
     assert told["summary"] == "It succeeded, with exit status 0."
+
+
+async def test_a_failure_that_a_pause_kept_from_being_tried_again_says_so():
+    cluster, run = launched(retries=Retries(count=3, delay_seconds=50))
+    cluster.finish(run, RunState.FAILED)
+    cluster.do(PauseJob(at=at(70), by="user:ada", job_id=run.job_id, paused=True))
+    told = await cluster.why(at(60))
+    assert told["summary"] == (
+        "It failed with exit status 1 (no further attempt was made: paused)."
+    )
+
+
+def test_every_reason_has_a_test_that_names_it():
+    text = "".join(path.read_text() for path in Path(__file__).parent.glob("test_why*.py"))
+    missing = [r for r in Reason if f'"{r}"' not in text and f"Reason.{r.name}" not in text]
+    assert missing == []
 
 
 # Reasons
