@@ -247,8 +247,9 @@ class Daemon:
 
     def _start_machines(self) -> None:
         settings, clock, replica = self._settings, self._clock, self._replica
-        groups = find_home(label_of(settings.data_dir))
-        runner = ProcessRunner(settings.data_dir / "runs", self._logs, clock, groups=groups)
+        runs = settings.data_dir / "runs"
+        groups = find_home(label_of(runs))
+        runner = ProcessRunner(runs, self._logs, clock, groups=groups)
         journal = FileJournal(settings.data_dir / "agent.journal")
         journal.open()
         self._stack.callback(journal.close)

@@ -13,6 +13,8 @@ import urllib.request
 from pathlib import Path
 from typing import Self
 
+from croncord.node.group_home import remove_home
+
 TOKEN = "fleet-token-0123456789"
 
 
@@ -144,6 +146,7 @@ class Fleet:
                     node.process.wait(15)
                 except subprocess.TimeoutExpired:
                     node.kill()
+            remove_home(node.data_dir / "runs")
 
     def __getitem__(self, name: str) -> FleetNode:
         return next(node for node in self.nodes if node.name == name)

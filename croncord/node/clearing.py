@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 from croncord.node import order
+from croncord.node.group_home import remove_home
 from croncord.node.shim_handle import ShimHandle
 
 _LOOK_SECONDS = 0.05
@@ -16,6 +17,7 @@ async def end_runs(runs: Path, *, grace_seconds: int) -> int:
     """
     handles = await asyncio.to_thread(_living, runs)
     await asyncio.gather(*(_end(handle, grace_seconds) for handle in handles))
+    await asyncio.to_thread(remove_home, runs)
     return len(handles)
 
 

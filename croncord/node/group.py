@@ -20,6 +20,7 @@ MEMBERS: Final = "members"
 MEMORY: Final = "memory"
 PROCESSES: Final = "pids"
 CPU: Final = "cpu"
+OUTSIDE: Final = "outside"
 
 CPU_PERIOD_MICROSECONDS: Final = 100_000
 
@@ -28,12 +29,14 @@ class Group:
     """The group of one run; `places` is its directory for each of the roles above.
 
     `members` is always there: it knows who belongs to the run. A limit is held by the group when
-    its role has a place.
+    its role has a place. `outside` is the group that the shim is in.
     """
 
     def __init__(self, places: Mapping[str, str]) -> None:
         self._places = dict(places)
-        self._directories = list(dict.fromkeys(places.values()))
+        self._outside = self._places.pop(OUTSIDE, "")
+        self._directories = list(dict.fromkeys(self._places.values()))
+        self._is_inside = False
 
     @property
     def holds_memory(self) -> bool:
@@ -60,6 +63,14 @@ class Group:
         """Bring this process in, and with it all that it will start. Raises OSError."""
         for directory in self._directories:
             _write(directory, "cgroup.procs", 0)
+        self._is_inside = True
+
+    def leave(self) -> None:
+        """Go out again, after it was joined for a moment to have something inherit it."""
+        # Who cannot leave stays, and then does not kill the group it is in.
+        with contextlib.suppress(OSError):
+            _write(self._outside, "cgroup.procs", 0)
+            self._is_inside = False
 
     def pids(self) -> list[int]:
         """Return who belongs to it, also in groups that a script made below it."""
@@ -73,6 +84,8 @@ class Group:
 
         Does nothing where the kernel cannot: then each has to be found.
         """
+        if self._is_inside:
+            return
         members = self._places[MEMBERS]
         with contextlib.suppress(
             OSError

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from croncord.node.group import CPU, MEMBERS, MEMORY, PROCESSES, Group
+from croncord.node.group import CPU, MEMBERS, MEMORY, OUTSIDE, PROCESSES, Group
 
 SUBGROUP: Final = "daemon"
 """Name of the group below the delegated one that the daemon is to be started in."""
@@ -44,8 +44,12 @@ class Hierarchy(NamedTuple):
 class GroupHome:
     """The groups of one node's runs; `places` is a directory for each role, see `Group`."""
 
-    def __init__(self, places: Mapping[str, Path], lacking: str = "") -> None:
+    def __init__(
+        self, places: Mapping[str, Path], lacking: str = "", own: Path | None = None
+    ) -> None:
+        """`own` is the daemon's group in the hierarchy that knows members."""
         self._places = dict(places)
+        self._own = own
         self.lacking = lacking
         """Why it cannot hold runs to all their limits; empty when it can."""
         self._remaining: set[str] = set()
@@ -66,11 +70,12 @@ class GroupHome:
             return None
         wanted = {MEMBERS, *roles}
         shared = self._places[MEMBERS]
-        return {
+        places = {
             role: str(place / name)
             for role, place in self._places.items()
             if role in wanted or place == shared
         }
+        return places | {OUTSIDE: str(self._own or shared.parent)}
 
     def let_go(self, name: str) -> None:
         """Remove the group of a run that is over; one that somebody still lives in is kept for later.
@@ -107,9 +112,16 @@ class GroupHome:
 NO_GROUPS: Final = GroupHome({}, "control groups are not used")
 
 
-def label_of(data: Path) -> str:
-    """Return a label for the home of the node with that data directory."""
-    return hashlib.sha256(os.fsencode(data.resolve())).hexdigest()[:12]
+def label_of(runs: Path) -> str:
+    """Return a label for the home of the node that keeps its runs in that directory."""
+    return hashlib.sha256(os.fsencode(runs.resolve())).hexdigest()[:12]
+
+
+def remove_home(runs: Path) -> None:
+    """Remove the groups of a node that is not to come back, once its runs have ended. Blocks."""
+    home = find_home(label_of(runs))
+    home.tidy(())
+    home.close()
 
 
 def find_home(
@@ -123,13 +135,14 @@ def find_home(
     name = f"croncord-{label}"
     places: dict[str, Path] = {}
     lacking = "this machine has no control groups"
+    own: Path | None = None
     unified = next((one for one in found if not one.controllers), None)
     if unified is not None:
         base = _base(unified.own, is_systemd=systemd.exists())
         if base is None:
             lacking = f"the control group {unified.own} is not delegated to the daemon"
         elif not (lacking := _make(base / name)):
-            places[MEMBERS] = base / name
+            places[MEMBERS], own = base / name, unified.own
             enabled, lacking = _hand_on(base, base / name)
             places |= dict.fromkeys(enabled, base / name)
     if os.geteuid() == 0:
@@ -137,7 +150,7 @@ def find_home(
         places |= _version_1(handed, places, name)
     if set(_CONTROLLERS) <= places.keys():
         lacking = ""
-    return GroupHome(places, lacking)
+    return GroupHome(places, lacking, own)
 
 
 def _base(own: Path, *, is_systemd: bool) -> Path | None:

@@ -17,6 +17,7 @@ Imported by the shim: standard library only.
 # ruff: noqa: PTH110, PTH123, PTH208
 
 import contextlib
+import functools
 import os
 import signal
 import time
@@ -28,6 +29,7 @@ from croncord.node.group import Group
 KILL_SECONDS: Final = 5.0
 """How long KILL is repeated before what is left is reported as surviving."""
 
+_STAT_BYTES = 4096
 _STOP_ROUNDS = 20
 _DEAD = frozenset("ZXx")
 _POLL_SECONDS = 0.05
@@ -56,6 +58,7 @@ class Process(NamedTuple):
         return self.state not in _DEAD
 
 
+@functools.cache
 def boot_id() -> str:
     """Name of this boot of the machine."""
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
@@ -65,10 +68,15 @@ def boot_id() -> str:
 def look(pid: int) -> Process | None:
     """Return the process of that pid, None when there is none."""
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            line = file.read()
-    except (FileNotFoundError, ProcessLookupError):
+        descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY)
+    except FileNotFoundError:
         return None
+    try:
+        line = os.read(descriptor, _STAT_BYTES)
+    except ProcessLookupError:
+        return None
+    finally:
+        os.close(descriptor)
     # The name in parentheses may hold anything, also spaces and parentheses.
     fields = line[line.rindex(b")") + 2 :].split()
     return Process(

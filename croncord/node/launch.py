@@ -4,7 +4,7 @@ Imported by the shim: standard library only. This is the only place that forks a
 """
 
 # Plain paths: this is loaded for every shim, where pathlib costs memory and buys nothing.
-# ruff: noqa: PTH110, PTH123
+# ruff: noqa: PTH110
 
 import contextlib
 import errno
@@ -14,8 +14,10 @@ from typing import Any, Final, NamedTuple, NoReturn
 
 from croncord.node.constraints import constrain
 from croncord.node.group import Group
+from croncord.node.spawn import IGNORED, Stumble, enter, is_plain, spawn
 
 _STAGES: Final = {
+    "fork": "no process could be made for it",
     "session": "the script could not get a session of its own",
     "group": "the script cannot be brought into its control group",
     "limits": "the limits and priorities of the job cannot be set",
@@ -26,7 +28,7 @@ _STAGES: Final = {
 }
 _FIRST_FREE_DESCRIPTOR = 3
 _NO_STATUS = 127
-_FALLBACK_DIRECTORY = "/"
+_WORDS_BYTES = 65_536
 
 
 class LaunchError(Exception):
@@ -50,26 +52,43 @@ def launch(order: dict[str, Any], group: Group | None = None) -> Launched:
     """
     out_read, out_write = os.pipe()
     err_read, err_write = os.pipe()
+    start = spawn if is_plain(order) else _fork
+    try:
+        pid, notes = start(order, group, out_write, err_write)
+    except Stumble as stumble:
+        os.close(out_read)
+        os.close(err_read)
+        raise LaunchError(_sentence(order, stumble)) from stumble
+    finally:
+        os.close(out_write)
+        os.close(err_write)
+    return Launched(pid, out_read, err_read, notes)
+
+
+def _fork(order: dict[str, Any], group: Group | None, out: int, err: int) -> tuple[int, str]:
+    """Start a script that has to be prepared by its own process. Raises Stumble."""
     word_read, word_write = os.pipe()
     try:
         pid = os.fork()
     except OSError as error:
-        for end in (out_read, out_write, err_read, err_write, word_read, word_write):
-            os.close(end)
-        raise LaunchError(f"no process could be made for it: {error.strerror}") from error
-    if pid == 0:
-        _become_script(order, group, out_write, err_write, word_write)
-    for end in (out_write, err_write, word_write):
-        os.close(end)
-    with open(word_read, encoding="utf-8", errors="replace") as words:
-        said = words.read()  # ends when the exec closes the other end, or when the child gives up
-    notes, _, failure = said.partition("\0")
+        os.close(word_read)
+        raise Stumble("fork", error) from error
+    else:
+        if pid == 0:
+            _become_script(order, group, out, err, word_write)
+    finally:
+        os.close(word_write)
+    said = b""
+    # Ends when the exec closes the other end, or when the child gives up.
+    while part := os.read(word_read, _WORDS_BYTES):
+        said += part
+    os.close(word_read)
+    note, _, failure = said.decode(errors="replace").partition("\0")
     if failure:
-        os.close(out_read)
-        os.close(err_read)
         os.waitpid(pid, 0)
-        raise LaunchError(_sentence(order, failure))
-    return Launched(pid, out_read, err_read, notes)
+        stage, number, text = failure.split("\0", 2)
+        raise Stumble(stage, OSError(int(number), text) if int(number) else ValueError(text))
+    return pid, note
 
 
 def _become_script(
@@ -92,7 +111,7 @@ def _become_script(
             os.setgid(order["gid"])
             os.setuid(order["uid"])
         stage = "directory"
-        _enter(order, word)
+        os.write(word, enter(order).encode(errors="replace"))
         stage = "script"
         os.close(os.open(order["script"], os.O_RDONLY))
         stage = "interpreter"
@@ -107,10 +126,9 @@ def _become_script(
 
 
 def _reset_signals() -> None:
-    # Ignored signals stay ignored over exec, and both Python and the shim ignore some.
-    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-        with contextlib.suppress(OSError):  # the C library keeps two for itself
-            signal.signal(number, signal.SIG_DFL)
+    # Ignored signals stay ignored over exec; handlers do not.
+    for number in IGNORED:
+        signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
 
@@ -124,24 +142,12 @@ def _place_descriptors(out: int, err: int, word: int) -> None:
     os.closerange(_FIRST_FREE_DESCRIPTOR + 1, os.sysconf("SC_OPEN_MAX"))
 
 
-def _enter(order: dict[str, Any], word: int) -> None:
-    try:
-        os.chdir(order["directory"])
-    except OSError as error:
-        if order["directory_is_wanted"]:
-            raise
-        os.chdir(_FALLBACK_DIRECTORY)
-        said = f"the home directory {order['directory']} cannot be entered ({error.strerror}); "
-        os.write(word, f"{said}it ran in {_FALLBACK_DIRECTORY}".encode(errors="replace"))
-
-
-def _sentence(order: dict[str, Any], failure: str) -> str:
-    stage, number, text = failure.split("\0", 2)
-    cause = os.strerror(int(number)) if int(number) else text
+def _sentence(order: dict[str, Any], stumble: Stumble) -> str:
+    cause = os.strerror(stumble.number) if stumble.number else str(stumble)
     interpreter = order["argv"][0]
-    if stage == "interpreter":
-        cause = _why_not(interpreter, int(number)) or cause
-    what = _STAGES[stage].format(
+    if stumble.stage == "interpreter":
+        cause = _why_not(interpreter, stumble.number) or cause
+    what = _STAGES[stumble.stage].format(
         user=order["user"],
         directory=order["directory"],
         script=order["script"],

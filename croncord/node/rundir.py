@@ -14,7 +14,7 @@ Imported by the shim: standard library only.
 """
 
 # Plain paths: this is loaded for every shim, where pathlib costs memory and buys nothing.
-# ruff: noqa: PTH104, PTH108, PTH118, PTH123
+# ruff: noqa: PTH104, PTH108, PTH118
 
 import json
 import os
@@ -40,9 +40,7 @@ def take(directory: str, meta: dict[str, Any]) -> bool:
     The shim takes the directory before it starts anything. A daemon that comes back and finds a
     directory without `meta` takes it too: then a shim that is still on its way starts nothing.
     """
-    draft = os.path.join(directory, f".{META}.{os.getpid()}")
-    with open(draft, "w", encoding="ascii") as file:
-        json.dump(meta, file)
+    draft = _write_draft(directory, META, meta)
     try:
         os.link(draft, os.path.join(directory, META))
     except FileExistsError:
@@ -55,10 +53,15 @@ def take(directory: str, meta: dict[str, Any]) -> bool:
 def read_json(directory: str, name: str) -> dict[str, Any] | None:
     """Return what the file says, None when it is missing or not whole."""
     try:
-        with open(os.path.join(directory, name), "rb") as file:
-            found = json.loads(file.read().rstrip(b"\0"))
-    except (FileNotFoundError, ValueError):
+        descriptor = os.open(os.path.join(directory, name), os.O_RDONLY)
+    except FileNotFoundError:
         return None
+    try:
+        found = json.loads(os.read(descriptor, os.fstat(descriptor).st_size).rstrip(b"\0"))
+    except ValueError:
+        return None
+    finally:
+        os.close(descriptor)
     return found if isinstance(found, dict) else None
 
 
@@ -75,7 +78,15 @@ def take_secrets(directory: str) -> dict[str, str]:
 
 def write_json(directory: str, name: str, content: dict[str, Any]) -> None:
     """Write the file so that a reader sees all of it or nothing."""
+    os.rename(_write_draft(directory, name, content), os.path.join(directory, name))
+
+
+def _write_draft(directory: str, name: str, content: dict[str, Any]) -> str:
+    # No file objects: what a shim touches of the interpreter is copied for each.
     draft = os.path.join(directory, f".{name}.{os.getpid()}")
-    with open(draft, "w", encoding="ascii") as file:
-        json.dump(content, file)
-    os.rename(draft, os.path.join(directory, name))
+    descriptor = os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+    try:
+        os.write(descriptor, json.dumps(content).encode())
+    finally:
+        os.close(descriptor)
+    return draft

@@ -7,7 +7,6 @@ Imported by the zygote: standard library and `croncord.frames` only. No threads.
 """
 
 # Plain paths: this is loaded for every shim, where pathlib costs memory and buys nothing.
-# ruff: noqa: PTH123
 
 import contextlib
 import ctypes
@@ -39,12 +38,13 @@ _NAMED_SURVIVORS = 100
 _DETAIL_CHARACTERS = 1000
 _PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
-_IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE)
-_libc = ctypes.CDLL(None, use_errno=True)
+_prctl = ctypes.CDLL(None, use_errno=True).prctl
 
 
 def become_shim(directory: str, tell: Callable[[str, dict[str, Any]], None]) -> NoReturn:
     """Turn this freshly forked process into the shim of that directory, until the script's end.
+
+    What is ignored and that SIGCHLD only wakes it up, it has from the zygote.
 
     `tell` is called once: with an empty string and this shim's `meta` when the script runs or the
     result says why not, with a sentence when not even a result can be written. The process ends
@@ -52,10 +52,8 @@ def become_shim(directory: str, tell: Callable[[str, dict[str, Any]], None]) -> 
     """
     os.setsid()
     os.umask(0o077)
-    for number in _IGNORED:
-        signal.signal(number, signal.SIG_IGN)
-    _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    _libc.prctl(_PR_SET_NAME, b"croncord-shim", 0, 0, 0)
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    _prctl(_PR_SET_NAME, b"croncord-shim", 0, 0, 0)
     try:
         os.chdir(directory)
         _redirect_descriptors()
@@ -71,9 +69,12 @@ def become_shim(directory: str, tell: Callable[[str, dict[str, Any]], None]) -> 
 
 
 def _redirect_descriptors() -> None:
-    with open(os.devnull, "rb") as nothing, open(rundir.TROUBLE, "ab") as trouble:
-        for wanted, file in enumerate((nothing, trouble, trouble)):
-            os.dup2(file.fileno(), wanted)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    trouble = os.open(rundir.TROUBLE, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+    for wanted, file in enumerate((nothing, trouble, trouble)):
+        os.dup2(file, wanted)
+    os.close(nothing)
+    os.close(trouble)
 
 
 class Shim:
@@ -249,7 +250,6 @@ class Shim:
         for end in (woken, wake):
             os.set_blocking(end, False)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
         self._turnstile.add(woken, lambda: _empty(woken))
 
     def _reap(self) -> None:

@@ -32,7 +32,9 @@ from typing import Any, Final
 if not __package__:  # run by path: then only the standard library is in sight
     sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
+from croncord.node.kill import boot_id
 from croncord.node.shim import become_shim
+from croncord.node.spawn import IGNORED
 
 MESSAGE_BYTES: Final = 16 * 1024
 
@@ -116,8 +118,11 @@ class Zygote:
 
 def main() -> None:
     """Serve on the descriptor named by the first argument."""
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGPIPE):
-        signal.signal(number, signal.SIG_IGN)
+    # Whoever started the daemon may have had some ignored: no script is to inherit that.
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        with contextlib.suppress(OSError):  # the C library keeps two for itself
+            signal.signal(number, signal.SIG_IGN if number in IGNORED else signal.SIG_DFL)
+    boot_id()  # once, not in every shim
     # Objects that exist now are shared with every shim as long as nobody touches them.
     gc.collect()
     gc.freeze()

@@ -76,9 +76,14 @@ def test_a_daemon_below_a_delegated_group_makes_its_runs_groups_beside_itself(ma
     prepare_control(own.parent / "croncord-me")
     home = machine.home()
     assert (home.is_used, home.holds_cpu, home.lacking) == (True, True, "")
-    assert home.places("r.1", []) == dict.fromkeys(
-        ("members", "memory", "pids", "cpu"), str(own.parent / "croncord-me" / "r.1")
-    )
+    group = str(own.parent / "croncord-me" / "r.1")
+    assert home.places("r.1", []) == {
+        "members": group,
+        "memory": group,
+        "pids": group,
+        "cpu": group,
+        "outside": str(own),
+    }
     # Handed on by the delegated group and by the home, so that each run's group has them.
     for group in (own.parent, own.parent / "croncord-me"):
         assert (group / "cgroup.subtree_control").read_text() == "+cpu"  # the last of three
@@ -98,7 +103,7 @@ def test_a_machine_that_lacks_a_controller_still_finds_and_ends_by_group(machine
     home = machine.home()
     assert (home.is_used, home.holds_cpu) == (True, False)
     assert "no controller" in home.lacking
-    assert set(home.places("r.1", ["memory", "cpu"])) == {"members"}
+    assert set(home.places("r.1", ["memory", "cpu"])) == {"members", "outside"}
 
 
 def test_a_kernel_that_refuses_to_hand_on_is_told_with_the_remedy(machine):
@@ -130,6 +135,7 @@ def test_under_systemd_the_mark_of_delegation_counts(machine):
     assert home.places("r.1", ["cpu", "memory"]) == {
         "members": str(own / "croncord-me" / "r.1"),
         "cpu": str(delegated / "croncord-me" / "r.1"),
+        "outside": str(own),
     }
 
 
@@ -141,8 +147,9 @@ def test_version_1_alone_keeps_members_in_the_freezer(machine):
     assert home.places("r.1", ["memory"]) == {
         "members": str(freezer / "croncord-me" / "r.1"),
         "memory": str(memory / "croncord-me" / "r.1"),
+        "outside": str(freezer),
     }
-    assert home.places("r.2", []) == {"members": str(freezer / "croncord-me" / "r.2")}
+    assert "memory" not in home.places("r.2", [])
     assert not (memory / "croncord-me").exists(), "it is made with the first run that needs it"
 
 
@@ -167,9 +174,14 @@ def test_limits_in_the_words_of_version_2(tmp_path):
     place = tmp_path / "r.1"
     files(place, "memory.max", "memory.oom.group", "memory.swap.max", "pids.max", "cpu.max")
     files(place, "cgroup.procs", "cgroup.kill")
-    group = Group(dict.fromkeys(("members", "memory", "pids", "cpu"), str(place)))
+    outside = tmp_path / "daemon"
+    files(outside, "cgroup.procs")
+    places = dict.fromkeys(("members", "memory", "pids", "cpu"), str(place))
+    group = Group(places | {"outside": str(outside)})
     group.make(LIMITS)
     group.join()
+    group.leave()
+    assert (outside / "cgroup.procs").read_text() == "0"
     group.kill()
     told = {file.name: file.read_text() for file in place.iterdir()}
     assert told == {
@@ -181,6 +193,15 @@ def test_limits_in_the_words_of_version_2(tmp_path):
         "cgroup.procs": "0",
         "cgroup.kill": "1",
     }
+
+
+def test_who_could_not_leave_the_group_again_does_not_kill_itself_with_it(tmp_path):
+    files(tmp_path, "cgroup.procs", "cgroup.kill")
+    group = Group({"members": str(tmp_path), "outside": str(tmp_path / "gone")})
+    group.join()
+    group.leave()
+    group.kill()
+    assert (tmp_path / "cgroup.kill").read_text() == ""
 
 
 def test_limits_in_the_words_of_version_1(tmp_path):

@@ -1,0 +1,106 @@
+"""Starts a script that needs nothing done between the fork and the exec: the usual and cheap case.
+
+`posix_spawn` lends the new process the shim's memory until its exec. A fork copies the page tables,
+then every page that either of the two touches, and throws all away again: half of what a shim cost.
+
+Imported by the shim: standard library only.
+"""
+
+# Plain paths: this is loaded for every shim, where pathlib costs memory and buys nothing.
+
+import os
+import signal
+from collections.abc import Mapping
+from typing import Any, Final
+
+from croncord.node.group import Group
+
+IGNORED: Final = (
+    signal.SIGTERM,
+    signal.SIGINT,
+    signal.SIGHUP,
+    signal.SIGQUIT,
+    signal.SIGPIPE,
+    signal.SIGXFSZ,
+)
+"""What zygote and shim ignore, and a script must not, because an exec changes nothing about it."""
+FALLBACK_DIRECTORY: Final = "/"
+
+_OWN_UMASK = 0o077
+
+
+class Stumble(Exception):
+    """The script did not start; says at which stage, see `croncord.node.launch`."""
+
+    def __init__(self, stage: str, error: OSError | ValueError) -> None:
+        super().__init__(str(error))
+        self.stage = stage
+        self.number = (error.errno or 0) if isinstance(error, OSError) else 0
+
+
+def is_plain(order: Mapping[str, Any]) -> bool:
+    """Whether all that the order wants can be had by inheritance."""
+    return (
+        order["uid"] is None
+        and order["nice"] == 0
+        and order["ionice"] == "none"
+        and order["open_files"] is None
+        and order["processes"] is None
+        and order["memory_bytes"] is None
+        and order["cpu_percent"] is None
+    )
+
+
+def spawn(order: Mapping[str, Any], group: Group | None, out: int, err: int) -> tuple[int, str]:
+    """Start the script of a plain order; returns its pid and a note for the reader.
+
+    The script inherits directory, umask and group, so this process takes them on for a moment.
+    Raises Stumble.
+    """
+    stage, note = "directory", ""
+    own = os.open(".", os.O_RDONLY | os.O_DIRECTORY)
+    os.umask(order["umask"])
+    try:
+        note = enter(order)
+        stage = "script"
+        os.close(os.open(order["script"], os.O_RDONLY))
+        stage = "group"
+        if group is not None:
+            group.join()
+        stage = "interpreter"
+        argv = order["argv"]
+        pid = os.posix_spawn(
+            argv[0],
+            argv,
+            order["environment"],
+            file_actions=(
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_DUP2, out, 1),
+                (os.POSIX_SPAWN_DUP2, err, 2),
+            ),
+            setsid=True,
+            setsigmask=(),
+            setsigdef=IGNORED,
+        )
+    except (OSError, ValueError) as error:  # a value with a zero byte, for one
+        raise Stumble(stage, error) from error
+    finally:
+        if group is not None:
+            group.leave()
+        os.umask(_OWN_UMASK)
+        os.fchdir(own)
+        os.close(own)
+    return pid, note
+
+
+def enter(order: Mapping[str, Any]) -> str:
+    """Enter the script's directory; returns a note when it had to be another. Raises OSError."""
+    try:
+        os.chdir(order["directory"])
+    except OSError as error:
+        if order["directory_is_wanted"]:
+            raise
+        os.chdir(FALLBACK_DIRECTORY)
+        said = f"the home directory {order['directory']} cannot be entered ({error.strerror}); "
+        return f"{said}it ran in {FALLBACK_DIRECTORY}"
+    return ""
