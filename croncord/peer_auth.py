@@ -98,9 +98,7 @@ class PeerVerifier:
     def _remember(self, nonce: str, now_ms: int) -> None:
         # A stamp may lie one window in the future and be accepted until one window after that.
         oldest = now_ms - 2 * self._window_ms
-        for old, arrived in list(self._seen.items()):
-            if arrived >= oldest:
-                break
+        while self._seen and self._seen[old := next(iter(self._seen))] < oldest:
             del self._seen[old]
         self._seen[nonce] = now_ms
 

@@ -12,6 +12,7 @@ every hour. A copy that is found damaged is looked after at once.
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from datetime import datetime
 from typing import Final, Protocol
 
 from croncord.keepers import keepers
@@ -31,6 +32,8 @@ from croncord.raft.state import Outcome
 
 SURVEY_SECONDS: Final = 3600.0
 ROWS_AT_ONCE: Final = 200
+FOLLOW_AFTER_SECONDS: Final = 0.25
+"""Most runs have ended so soon after their time; then one call takes all of their output."""
 WANTED_MAX: Final = 500
 """The survey waits while so many copies are being fetched."""
 _PAUSE_SECONDS = 0.05
@@ -39,8 +42,18 @@ _PAUSE_SECONDS = 0.05
 class Follower(Protocol):
     """What copies an output from other nodes; see `croncord.logs.replication`."""
 
-    def want(self, key: LogKey, source_nodes: Sequence[str], closed: LogInfo | None) -> None:
-        """Copy from the first source that answers; `closed` tells what a whole copy is."""
+    def want(
+        self,
+        key: LogKey,
+        source_nodes: Sequence[str],
+        closed: LogInfo | None,
+        *,
+        starts_in_seconds: float = 0.0,
+    ) -> None:
+        """Copy from the first source that answers; `closed` tells what a whole copy is.
+
+        Before `starts_in_seconds` there is nothing to copy.
+        """
 
     @property
     def wanted(self) -> frozenset[LogKey]:
@@ -107,7 +120,7 @@ class CopyKeeper:
         if isinstance(command, ClaimRuns | FinishRuns | ConcludeRuns | CloseLogs):
             open_runs = self._replica.state.open_runs
             touched = [open_runs[run_id] for run_id in outcome.value if run_id in open_runs]
-            self._consider((*touched, *outcome.rows))
+            self._consider((*touched, *outcome.rows), at=command.at)
 
     def _on_damage(self, key: LogKey) -> None:
         run = self._replica.state.open_runs.get(key.run_id) or self._ledger.get(key.run_id)
@@ -132,14 +145,19 @@ class CopyKeeper:
             while len(self._follower.wanted) >= WANTED_MAX:
                 await asyncio.sleep(_PAUSE_SECONDS)
 
-    def _consider(self, runs: Iterable[Run]) -> None:
+    def _consider(self, runs: Iterable[Run], *, at: datetime | None = None) -> None:
+        """Ask for what is lacking of these; `at`: they are as of that time, which is just now."""
         members = tuple(self._replica.state.nodes)
         for run in runs:
             for attempt in run.attempts:
                 key = LogKey(run.id, attempt.number)
                 self._want(key, attempt.replicas, members, attempt.log, is_superseded=True)
             if run.state is RunState.RUNNING:
-                self._want(LogKey(run.id, run.attempt), run.replicas, members, None)
+                wait = 0.0
+                if at is not None:
+                    wait = (run.due_at - at).total_seconds() + FOLLOW_AFTER_SECONDS
+                key = LogKey(run.id, run.attempt)
+                self._want(key, run.replicas, members, None, starts_in_seconds=wait)
             elif run.claimed_at is not None:
                 self._want(LogKey(run.id, run.attempt), run.replicas, members, run.log)
 
@@ -151,6 +169,7 @@ class CopyKeeper:
         closed: LogInfo | None,
         *,
         is_superseded: bool = False,
+        starts_in_seconds: float = 0.0,
     ) -> None:
         """Ask for a copy; the executing node asks only for what it has lost of it."""
         now = replicas if closed is None else keepers(key.run_id, replicas, members)
@@ -167,7 +186,7 @@ class CopyKeeper:
             # Fencing: its writer was declared lost and another attempt took over. What it wrote
             # after that is not part of the output, so nobody takes anything from it any more.
             sources = tuple(name for name in sources if name != replicas[0])
-        self._follower.want(key, sources, closed)
+        self._follower.want(key, sources, closed, starts_in_seconds=max(0.0, starts_in_seconds))
 
     def _may_mend_own(self, key: LogKey, closed: LogInfo | None) -> bool:
         """Whether the node that wrote an output may take it, as agreed, from the others."""

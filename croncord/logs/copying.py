@@ -18,6 +18,9 @@ from croncord.model import LogInfo
 from croncord.ports import LogKey, Peers
 
 PAUSE_SECONDS_MAX: Final = 10.0
+AGREED_SECONDS: Final = 1.0
+NOT_BEGUN_SECONDS: Final = 1.0
+"""A run that waits for its turn on a busy node has no output yet; its end is told anyhow."""
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +44,16 @@ class Reach(NamedTuple):
 class Copying:
     """Copies one output until it is whole. `run` is meant to be a task of its own."""
 
-    def __init__(self, key: LogKey, wish: Wish, local: LocalLogs, reach: Reach) -> None:
+    def __init__(
+        self,
+        key: LogKey,
+        wish: Wish,
+        local: LocalLogs,
+        reach: Reach,
+        *,
+        starts_in_seconds: float = 0.0,
+    ) -> None:
+        self._starts_in_seconds = starts_in_seconds
         self.key = key
         self.wish = wish
         self._local = local
@@ -61,6 +73,9 @@ class Copying:
     async def run(self, limits: dict[bool, asyncio.Semaphore], pause_seconds: float) -> None:
         """Go round the sources until the copy is whole; `limits` by whether the run is active."""
         try:
+            if self._starts_in_seconds > 0:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._changed.wait(), self._starts_in_seconds)
             while True:
                 self._changed.clear()
                 limit = limits[self.wish.closed is None]
@@ -70,6 +85,9 @@ class Copying:
                         if await self._round():
                             return
                 longest = min(pause_seconds * 2**self._failures, PAUSE_SECONDS_MAX)
+                held = self._local.status(self.key)
+                if self.wish.closed is None and (held is None or held.size == 0):
+                    longest = max(longest, NOT_BEGUN_SECONDS)
                 self._failures = min(self._failures + 1, 10)
                 with suppress(TimeoutError):
                     pause = longest * random.uniform(0.5, 1)  # noqa: S311 - spreads the load only
@@ -83,10 +101,12 @@ class Copying:
             wish.closed is not None and await self._close_here(wish.closed)
         ):
             return True
-        for place, name in enumerate(wish.sources):
+        # Of an active run nobody has more than its writer; the others count when that is silent.
+        is_first = wish.closed is None and not self._failures
+        for place, name in enumerate(wish.sources[:1] if is_first else wish.sources):
             address = self._reach.address_of(name)
-            if address is None:
-                continue
+            if address is None or self.wish != wish:
+                continue  # another wish: the next round begins at once
             try:
                 if wish.closed is None:
                     is_whole = await self._follow(address, follow=place == 0)
@@ -110,6 +130,11 @@ class Copying:
     async def _follow(self, address: str, *, follow: bool) -> bool:
         """Take what comes; whole when the source is sealed and both digests are equal."""
         await self._unless_changed(self._take(address, follow=follow))
+        # That the output is over means that the end of its run is about to be agreed on. The
+        # digest comes with that, and the source need not be asked for it.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._changed.wait(), AGREED_SECONDS)
+            return False
         status = await self._reach.peers.log_status(address, self.key)
         if status is None or not status.complete:
             return False
@@ -128,6 +153,8 @@ class Copying:
             await self._local.cut_back(self.key)
         here = self._local.status(self.key)
         if here is None or not (here.complete or self._is_stuck):
+            if here is not None and await self._seal_if(closed):
+                return True
             self._is_stuck = True
             await self._take(address, follow=False)
             self._is_stuck = False

@@ -55,8 +55,17 @@ class Replicator:
         self._copying: dict[LogKey, tuple[Copying, asyncio.Task[None]]] = {}
         self._ending: dict[LogKey, asyncio.Task[None]] = {}
 
-    def want(self, key: LogKey, source_nodes: Sequence[str], closed: LogInfo | None) -> None:
+    def want(
+        self,
+        key: LogKey,
+        source_nodes: Sequence[str],
+        closed: LogInfo | None,
+        *,
+        starts_in_seconds: float = 0.0,
+    ) -> None:
         """Keep a copy of this output from now on; repeating it is free.
+
+        A run that is claimed ahead of its time has nothing to copy before `starts_in_seconds`.
 
         The node that writes it comes first in `source_nodes`; when that is this node and the run
         is active there is nothing to copy. `closed` is what was agreed when the run ended.
@@ -68,7 +77,7 @@ class Replicator:
         if copying is not None and task is not None and not task.done():
             copying.change(wish)
             return
-        copying = Copying(key, wish, self._local, self._reach)
+        copying = Copying(key, wish, self._local, self._reach, starts_in_seconds=starts_in_seconds)
         task = asyncio.create_task(self._run(copying, self._ending.get(key)))
         self._copying[key] = (copying, task)
         task.add_done_callback(lambda done: self._forget(key, done))

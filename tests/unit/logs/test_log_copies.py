@@ -1,14 +1,18 @@
 """Who keeps a copy of what, as members come and go."""
 
+from datetime import timedelta
+
 import msgspec
 import pytest
 from test_log_retention import row
 
 from croncord.keepers import keepers
 from croncord.lifecycle import RunState
-from croncord.logs.copies import CopyKeeper
+from croncord.logs.copies import FOLLOW_AFTER_SECONDS, CopyKeeper
 from croncord.model import Attempt, LogInfo
 from croncord.ports import LogKey, LogStatus
+from croncord.raft.commands import ClaimRuns
+from croncord.raft.state import Outcome
 
 WHOLE = LogInfo(bytes=3, sha256="d" * 64, complete=True)
 RUN = msgspec.structs.replace(
@@ -46,6 +50,7 @@ class Node:
         self.rows = rows
         self.held = status
         self.asked = {}
+        self.starts_in = {}
         self.given_up = False
         self.keeper = CopyKeeper(name=name, replica=self, ledger=self, follower=self, held=self)
 
@@ -61,8 +66,9 @@ class Node:
     def is_given_up(self, _key):
         return self.given_up
 
-    def want(self, key, sources, closed):
+    def want(self, key, sources, closed, *, starts_in_seconds=0.0):
         self.asked[key] = (sources, closed)
+        self.starts_in[key] = starts_in_seconds
 
     @property
     def wanted(self):
@@ -102,3 +108,14 @@ async def test_a_writer_declared_lost_does_not_extend_the_attempt_that_was_taken
     await node.keeper.survey()
     assert node.asked[KEY] == (("n2", "n3"), LogInfo())
     assert node.asked[LogKey(RUN.id, 2)][0] == ("n3", "n1", "n2")
+
+
+def test_a_run_that_is_claimed_ahead_of_its_time_is_followed_when_it_may_have_printed():
+    run = msgspec.structs.replace(RUN, state=RunState.RUNNING, finished_at=None)
+    node = Node("n2")
+    node.open_runs = {run.id: run}
+    claim = ClaimRuns(at=run.due_at - timedelta(seconds=1), node="n1", claims=())
+    node.keeper._on_applied(1, claim, Outcome(value=(run.id,)))
+    assert node.starts_in == {KEY: 1 + FOLLOW_AFTER_SECONDS}
+    node.keeper._consider([run])
+    assert node.starts_in == {KEY: 0}, "after a restart it may have printed already"
