@@ -65,7 +65,7 @@ def _quorum(cluster: Mapping[str, Any]) -> Finding:
         "bad",
         "no leader: nothing new is launched and nothing can be changed",
         f"Start nodes until {majority} of the {voters} voters run and reach each other's Raft "
-        "port. If their disks are lost for good, see the operations guide on a lost majority.",
+        "port. If a majority of the disks is lost for good: croncord cluster recover --help",
     )
 
 
@@ -73,7 +73,10 @@ def _spare(cluster: Mapping[str, Any]) -> Finding:
     voters, spare = cluster["voters"], cluster["survives"]
     if voters == 1:
         return Finding(
-            "spare", "warning", "one voter: its loss stops everything", "Join two more nodes."
+            "spare",
+            "warning",
+            "one voter: its loss stops everything",
+            "Join two more nodes: croncord cluster join-token",
         )
     if voters % 2 == 0:
         return Finding(

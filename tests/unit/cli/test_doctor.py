@@ -66,7 +66,7 @@ def test_a_cluster_is_examined_through_any_node(croncord):
     assert status == 0
     assert "is open" in out
     assert "n1 leads with a majority" in out
-    assert "Add one node, or take one away." in out
+    assert "Join two more nodes: croncord cluster join-token" in out
     told = json.loads(croncord("doctor", "--json")[1])
     assert {finding["verdict"] for finding in told} == {"ok", "warning"}
 
