@@ -224,21 +224,10 @@ def check(settings: Settings) -> None:
         raise ConfigError(
             f"http and raft are both {settings.http}", hint="Give each a port of its own."
         )
-    peers = settings.peers
-    _check_names(settings.name, [peer.name for peer in peers])
-    if settings.join and peers:
-        raise ConfigError(
-            "join and peer exclude each other",
-            hint="A fixed group starts with --peer; a machine that comes later uses --join.",
-        )
-    wrong = [url for url in settings.join if not url.startswith(("http://", "https://"))]
-    if wrong:
-        raise ConfigError(
-            f"join: {wrong[0]!r} is no web address", hint="For instance http://10.0.0.1:8470"
-        )
+    _check_group(settings)
     exposed = sorted(key for key, host in hosts.items() if not is_loopback(host))
     has_secret = settings.secret_file or settings.join or _has_secret(settings.data_dir)
-    if not has_secret and (exposed or len(peers) > 1):
+    if not has_secret and (exposed or len(settings.peers) > 1):
         why = f"{exposed[0]} is {getattr(settings, exposed[0])}" if exposed else "there are peers"
         raise ConfigError(
             f"{why}, and there is no cluster secret",
@@ -252,6 +241,22 @@ def check(settings: Settings) -> None:
         )
     if settings.max_runs < 0:
         raise ConfigError(f"max_runs is {settings.max_runs}; it is 0 (no limit) or more")
+
+
+def _check_group(settings: Settings) -> None:
+    """Raise ConfigError for a name or a group that cannot be."""
+    peers = settings.peers
+    _check_names(settings.name, [peer.name for peer in peers])
+    if settings.join and peers:
+        raise ConfigError(
+            "join and peer exclude each other",
+            hint="A fixed group starts with --peer; a machine that comes later uses --join.",
+        )
+    wrong = [url for url in settings.join if not url.startswith(("http://", "https://"))]
+    if wrong:
+        raise ConfigError(
+            f"join: {wrong[0]!r} is no web address", hint="For instance http://10.0.0.1:8470"
+        )
 
 
 def _check_names(own: str, peers: Sequence[str]) -> None:

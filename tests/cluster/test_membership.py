@@ -107,26 +107,16 @@ def test_a_dead_machine_is_replaced_under_its_old_name_and_its_old_disk_is_refus
     assert "cannot take part again" in start_in_vain(replacement)
 
 
-def test_a_token_lets_one_machine_in_and_a_name_in_use_is_refused(growing):
+def test_a_token_lets_one_machine_in_once(growing):
     token = growing.make_token()["token"]
-    thief = growing.machine("n1")
-    growing.give(thief, token)
     second = growing.machine("n2")
     growing.give(second, token)
     growing.take(second)
     third = growing.machine("n3")
     growing.give(third, token)
     assert "the join token was used already by n2" in start_in_vain(third)
-    growing.give(third, token[:-1] + ("a" if token[-1] != "a" else "b"))
-    assert "is not known here" in start_in_vain(third)
-    growing.give(third, growing.make_token(expires_seconds=1)["token"])
-    time.sleep(1.1)
-    assert "expired" in start_in_vain(third)
     growing.give(third, "")
     assert "neither a join token nor the cluster secret" in start_in_vain(third)
-    thief.data_dir = growing.directory / "thief"
-    growing.give(thief, growing.make_token()["token"])
-    assert "'n1' is a member and answers" in start_in_vain(thief)
 
 
 def test_one_survivor_of_three_is_recovered_and_the_others_join_it_anew(growing):

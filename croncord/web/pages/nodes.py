@@ -24,6 +24,7 @@ class NodePages:
             web.post("/nodes/{name}/undrain", self.undrain),
             web.post("/nodes/{name}/remove", self.remove),
             web.get("/cluster", self.cluster),
+            web.get("/cluster/join-token", self.cluster),
             web.post("/cluster/join-token", self.join_token),
             web.post("/cluster/pause", self.pause),
             web.post("/cluster/resume", self.resume),
