@@ -235,12 +235,13 @@ def check(settings: Settings) -> None:
             "then start every node with --secret-file secret.",
         )
     _ = settings.labels
-    if settings.output_bytes < 0:
-        raise ConfigError(
-            f"output_bytes is {settings.output_bytes}; it is 0 (half of the file system) or more"
-        )
-    if settings.max_runs < 0:
-        raise ConfigError(f"max_runs is {settings.max_runs}; it is 0 (no limit) or more")
+    _check_counts(settings)
+
+
+def _check_counts(settings: Settings) -> None:
+    for name, nothing in (("max_runs", "no limit"), ("output_bytes", "half of the file system")):
+        if getattr(settings, name) < 0:
+            raise ConfigError(f"{name} is {getattr(settings, name)}; it is 0 ({nothing}) or more")
 
 
 def _check_group(settings: Settings) -> None:

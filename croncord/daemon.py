@@ -29,16 +29,8 @@ from croncord.errors import CronCordError, NoLeader
 from croncord.group import MembershipWatch, find_place, make_replica
 from croncord.logs.audit_fill import AuditFiller
 from croncord.logs.audit_log import AuditLog
-from croncord.logs.closing import OutputCloser
-from croncord.logs.confirming import Confirming
-from croncord.logs.copies import CopyKeeper
 from croncord.logs.ledger import RunLedger
-from croncord.logs.ledger_fill import LedgerFiller
 from croncord.logs.log_store import LogStore
-from croncord.logs.replication import Replicator
-from croncord.logs.retention import Retention, wishes
-from croncord.logs.returning import Returning
-from croncord.logs.scrub import Scrub
 from croncord.node.agent import Agent
 from croncord.node.agent_journal import FileJournal
 from croncord.node.dispatcher import Dispatcher
@@ -50,6 +42,7 @@ from croncord.node.script_check import SyntaxChecker
 from croncord.node.sightings import SightingBook
 from croncord.node.vault import SecretVault
 from croncord.node.vitals import VitalsProbe
+from croncord.outputs import OutputParts
 from croncord.peer_auth import PeerVerifier
 from croncord.ports import Sighting, Vitals
 from croncord.raft.audit import audit_entry
@@ -122,7 +115,7 @@ class Daemon:
         self._vault = SecretVault(self._place.secret)
         await self._open_stores()
         await self._join_group()
-        self._keep_copies()
+        self._keep_outputs()
         self._start_machines()
         await self._open_doors()
         self._in_background("introduction", self._introduce(), endless=False)
@@ -140,7 +133,6 @@ class Daemon:
             disk_bytes=self._settings.output_bytes,
         )
         self._on_stop(self._logs.stop)
-        self._in_background("scrub", Scrub(self._logs.local).run())
         self._ledger = await RunLedger.start(data_dir / "ledger")
         self._on_stop(self._ledger.stop)
         self._audit = await AuditLog.start(data_dir / "audit")
@@ -149,18 +141,7 @@ class Daemon:
 
     async def _join_group(self) -> None:
         self._replica = make_replica(self._settings, self._place, self._fail, self._flush)
-        ledger, logs = self._ledger, self._logs
-        about = "Outputs found damaged on this node's disk and not mended yet"
-        self._gauges["croncord_output_damaged"] = about, lambda: len(logs.local.damaged)
-        about = "Bytes of output dropped since the start because there was no room for them"
-        self._gauges["croncord_output_dropped_bytes"] = about, lambda: logs.local.dropped_bytes
-        self._retention = Retention(
-            logs.local,
-            ledger,
-            self._clock,
-            wishes=lambda: wishes(self._replica.state.jobs.values()),
-        )
-        self._in_background("retention", self._retention.run())
+        ledger = self._ledger
         self._replica.subscribe(lambda _index, _command, outcome: ledger.put(outcome.rows))
         self._replica.on_restored(self._fill_gap)
         self._replica.subscribe(self._note_change)
@@ -186,60 +167,19 @@ class Daemon:
         await self._ledger.flush()
         await self._audit.flush()
 
-    def _keep_copies(self) -> None:
-        closer = OutputCloser(
+    def _keep_outputs(self) -> None:
+        outputs = OutputParts(
             name=self._settings.name,
             replica=self._replica,
-            local=self._logs.local,
-            clock=self._clock,
-            peers=self._peers,
-            address_of=self._address_of,
-        )
-        self._in_background("output-closer", closer.run())
-        about = "Whole outputs that this node holds a copy of"
-        self._gauges["croncord_output_copies"] = about, self._logs.local.count_whole
-        replicator = Replicator(
-            self._logs.local, self._peers, node=self._settings.name, address_of=self._address_of
-        )
-        self._on_stop(replicator.stop)
-        keeper = CopyKeeper(
-            name=self._settings.name,
-            replica=self._replica,
+            store=self._logs,
             ledger=self._ledger,
-            follower=replicator,
-            held=self._logs.local,
-        )
-        self._stack.callback(keeper.start())
-        about = "Copies of ended runs' output that this node should have and is still fetching"
-        self._gauges["croncord_output_copies_missing"] = (about, keeper.missing)
-        returning = Returning(
-            name=self._settings.name,
-            replica=self._replica,
-            local=self._logs.local,
-            follower=replicator,
-            clock=self._clock,
-        )
-        self._in_background("output-returning", returning.run())
-        confirming = Confirming(
-            name=self._settings.name,
-            replica=self._replica,
-            local=self._logs.local,
             peers=self._peers,
-            address_of=self._address_of,
             clock=self._clock,
         )
-        self._in_background("output-confirming", confirming.run())
-        about = "Bytes printed by this node's running scripts that no majority has on disk yet"
-        self._gauges["croncord_output_unconfirmed_bytes"] = about, confirming.unconfirmed_bytes
-        filler = LedgerFiller(
-            self._ledger,
-            self._peers,
-            clock=self._clock,
-            addresses=self._other_addresses,
-            on_filled=keeper.survey_soon,
-            oldest=self._retention.oldest,
-        )
-        self._in_background("ledger-fill", filler.run())
+        self._on_stop(outputs.stop)
+        for name, work in outputs.start():
+            self._in_background(name, work)
+        self._gauges |= outputs.gauges
         audit_filler = AuditFiller(
             self._audit, self._peers, clock=self._clock, addresses=self._other_addresses
         )

@@ -27,6 +27,7 @@ FLOORS = {
     "croncord.daemon": ROOF,
     "croncord.daemon_log": ROOF,
     "croncord.demo": ROOF,
+    "croncord.outputs": ROOF,
     "croncord.group": ROOF,
     "croncord.joining": ROOF,
     "croncord.standing": ROOF,

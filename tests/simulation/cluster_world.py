@@ -28,6 +28,7 @@ from cluster_telling import EPOCH
 from croncord.errors import NoLeader, NotFound, OutcomeUnknown, Unreachable
 from croncord.lifecycle import RunState
 from croncord.logs.ledger_fill import LedgerFiller
+from croncord.logs.retention import Keep, oldest_kept
 from croncord.model import Node, Run
 from croncord.node.agent import Agent
 from croncord.node.dispatcher import Dispatcher
@@ -225,6 +226,7 @@ class SimulatedNode:
             addresses=self._other_addresses,
             oldest=lambda: datetime.min.replace(tzinfo=UTC),
             on_filled=lambda: None,
+            oldest=lambda: oldest_kept(self.clock.now(), Keep().days),
         )
         self._spawn(life, "daemon", self._serve(reporter, filler))
 
