@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from croncord.frames import END, HEADER_BYTES, STDERR, STDOUT, SYSTEM, encode_frame, encode_gap
+from croncord.node.glimpses import Glimpses
 from croncord.node.mask import Mask
 from croncord.node.tail import Tail
 
@@ -21,7 +22,7 @@ class Capture:
     The first `head_bytes` of output are kept as they come. Of what follows the last `tail_bytes`
     are kept aside and appended at the end. What lies between, and what the disk refuses, is counted
     and marked by a gap frame where it is missing. Nothing here raises for a full disk: a script
-    must not suffer from it.
+    must not suffer from it. Meanwhile remarks give glimpses of what is printed.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Capture:
         self._started = time.monotonic()
         self._size = 0
         self._missing = 0
+        self._glimpses = Glimpses()
         self.dropped_bytes = 0
         """All output that is missing from the spool."""
 
@@ -69,6 +71,16 @@ class Capture:
         if rest:
             self._take_rest(stream, rest)
 
+    @property
+    def glimpse_at(self) -> float | None:
+        """When `glimpse` has something to do, on the monotonic clock."""
+        return self._glimpses.due_at
+
+    def glimpse(self) -> bool:
+        """Write a glimpse of what is not kept, if one is due; returns whether it was."""
+        told = self._glimpses.take(time.monotonic())
+        return bool(told) and self._write(SYSTEM, told)
+
     def end(self, result: bytes) -> None:
         """Write what is held back or missing, the tail, then the end frame."""
         for stream, mask in self._masks.items():
@@ -86,6 +98,7 @@ class Capture:
         if not self._tail_bytes:
             self._miss(len(rest))
             return
+        self._glimpses.note(rest, time.monotonic())
         before = self._tail.cut_bytes
         try:
             self._tail.push(encode_frame(stream, rest, self.milliseconds))
@@ -98,7 +111,8 @@ class Capture:
             return f"the output limit of {self._head_bytes} bytes is reached; the rest is dropped"
         return (
             f"the first {self._head_bytes} bytes of output are kept; "
-            f"the last {self._tail_bytes} of what follows are shown here when the run has ended"
+            f"the last {self._tail_bytes} of what follows are shown here when the run has ended, "
+            "glimpses of it until then"
         )
 
     def _tail_frames(self) -> Iterator[bytes]:

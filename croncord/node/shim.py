@@ -200,6 +200,8 @@ class Shim:
         wake_at = self._wake_at()
         self._turnstile.turn(None if wake_at is None else wake_at - time.monotonic())
         self._reap()
+        if self._capture.glimpse():
+            self._control.tell_news()
         if self._is_watching and time.monotonic() >= self._gauge.next_at:
             broken = self._gauge.look()
             if broken:  # no grace: meanwhile the machine would suffer from it
@@ -218,8 +220,8 @@ class Shim:
             return self._ending.next_step_at
         if self._ended is not None:
             return self._ended + DRAIN_SECONDS
-        limit_at = self._limit_at()
-        return self._gauge.next_at if limit_at is None else min(limit_at, self._gauge.next_at)
+        wishes = (self._gauge.next_at, self._limit_at(), self._capture.glimpse_at)
+        return min(wish for wish in wishes if wish is not None)
 
     @property
     def _is_watching(self) -> bool:

@@ -161,3 +161,27 @@ def test_a_directory_that_is_gone_costs_the_tail_and_nothing_else(tmp_path, monk
     capture.end(b"{}")
     assert output(frames_of(spool)) == b"abcd"
     assert gaps(frames_of(spool)) == [6]
+
+
+def test_what_is_not_kept_is_glimpsed_and_the_glimpses_are_no_part_of_the_output(
+    spool, monkeypatch
+):
+    now = 50.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    capture = Capture(spool, 10, 10)
+    printed = b""
+    for n in range(100):
+        printed += b"%03d\n" % n
+        capture.take(STDOUT, b"%03d\n" % n)
+        now += 0.1
+        capture.glimpse()
+    live = frames_of(spool)
+    capture.end(b"{}")
+    frames = frames_of(spool)
+    assert frames[: len(live)] == live
+    remarks = [frame.payload for frame in live if frame.stream == SYSTEM]
+    assert b"are kept" in remarks[0]
+    assert len(remarks) == 10
+    assert remarks[-1].endswith(b"\n091")
+    assert output(frames) == printed[:10] + printed[-10:]
+    assert gaps(frames) == [400 - 20] == [capture.dropped_bytes]
