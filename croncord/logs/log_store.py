@@ -11,6 +11,7 @@ from croncord.logs.local import LocalLogs
 from croncord.logs.prefix import framed_prefix_sha256
 from croncord.logs.reading import ChunkDecoder, closing, local_frames, local_tail_offset
 from croncord.logs.search import LocalSearch
+from croncord.logs.upstream import Upstream
 from croncord.model import LogInfo, milliseconds
 from croncord.ports import LogChunk, LogKey, LogStatus, Peers, SearchAnswer, SearchOrder
 
@@ -38,6 +39,7 @@ class LogStore:
         self._peers = peers
         self._address_of = address_of
         self._search = LocalSearch(local)
+        self._upstream = None if peers is None else Upstream(peers)
 
     @classmethod
     async def start(
@@ -191,7 +193,13 @@ class LogStore:
         if self._is_current(key) and not self.damaged(key):
             yield lambda offset: self.frames(key, offset=offset, follow=follow)
         for peers, address in self._reachable(holders):
-            yield _remote(peers, address, key, follow=follow)
+            yield self._remote(peers, address, key, follow=follow)
+
+    def _remote(self, peers: Peers, address: str, key: LogKey, *, follow: bool) -> _Source:
+        if follow and self._upstream is not None:
+            upstream = self._upstream
+            return lambda offset: upstream.follow(address, key, offset)
+        return lambda offset: peers.log_stream(address, key, offset=offset, follow=False)
 
     def _is_current(self, key: LogKey) -> bool:
         """Whether this node's copy is whole, or growing here."""
@@ -238,7 +246,3 @@ def _gap(start: int, end: int | None) -> LogChunk:
     size = "the rest" if end is None else f"about {end - start} bytes"
     said = f"[{size} of the output cannot be read: every copy is damaged here]\n"
     return LogChunk("system", said.encode(), start, end or start, 0)
-
-
-def _remote(peers: Peers, address: str, key: LogKey, *, follow: bool) -> _Source:
-    return lambda offset: peers.log_stream(address, key, offset=offset, follow=follow)
