@@ -8,6 +8,7 @@ from typing import Any
 from croncord.cli import words
 from croncord.cli.calling import connected
 from croncord.cli.client import Client
+from croncord.cli.init_tls import add_init_tls
 from croncord.cli.join_token import add_join_token
 from croncord.cli.label_limit import add_label_limit
 from croncord.cli.node import say_nodes
@@ -37,6 +38,7 @@ def add_parser(nouns: Nouns[Any]) -> Verbs[Any]:
         add_verb(verbs, name, connected(change_cluster), about, example=f"croncord cluster {name}")
     add_join_token(verbs)
     add_label_limit(verbs)
+    add_init_tls(verbs)
     return verbs
 
 

@@ -21,6 +21,8 @@ FLOORS = {
     "croncord.node": MACHINES,
     "croncord.logs": MACHINES,
     "croncord.service": DESK,
+    "croncord.tls.authority": DESK,
+    "croncord.tls.directory": DESK,
     "croncord.web": DOORS,
     "croncord.cli": DOORS,
     "croncord.bootstrap": ROOF,
@@ -71,7 +73,7 @@ LIBRARIES = {
     "dateutil": ("croncord.ical",),
     "aiohttp.web": ("croncord.web",),
     "aiohttp_jinja2": ("croncord.web",),
-    "cryptography": ("croncord.raft", "croncord.node.vault"),
+    "cryptography": ("croncord.raft", "croncord.node.vault", "croncord.tls"),
 }
 
 
