@@ -17,6 +17,7 @@ from croncord.model import Name
 HTTP_PORT = 8470
 RAFT_PORT = 8471
 SECRET_CHARACTERS_MIN = 16
+_WEB = ("http://", "https://")
 
 
 class Peer(msgspec.Struct, frozen=True):
@@ -44,6 +45,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Has no flag: other users of the machine can read the command line."""
     join_token_file: Path | None = None
     secret_file: Path | None = None
+    tls_cert: Path | None = None
+    """Certificate, key and authority of `croncord cluster init-tls`, all three or none."""
+    tls_key: Path | None = None
+    tls_ca: Path | None = None
+    tls_mode: Literal["require", "allow"] = "require"
+    """`allow` while a running cluster moves to TLS: others may still speak without it."""
     bootstrap_token_file: Path | None = None
     role: Literal["auto", "voter", "observer"] = "auto"
     label: tuple[str, ...] = ()
@@ -77,8 +84,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """Where other nodes and browsers reach this node."""
         mine = next((peer for peer in self.peers if peer.name == self.name), None)
         if self.advertise_http:
-            return self.advertise_http.rstrip("/")
-        return mine.http if mine else f"http://{self.http}"
+            given = self.advertise_http.rstrip("/")
+        elif self.tls_cert is not None and self.tls_mode == "allow":
+            # Nodes that have no certificate yet must be able to call it.
+            return with_scheme(mine.http if mine else f"http://{self.http}", "http")
+        else:
+            given = mine.http if mine else f"http://{self.http}"
+        is_https_only = self.tls_cert is not None and self.tls_mode == "require"
+        return with_scheme(given, "https") if is_https_only else given
 
     @property
     def raft_address(self) -> str:
@@ -179,7 +192,7 @@ def parse_peer(text: str) -> Peer:
     """Read NAME=RAFT_ADDR,HTTP_URL."""
     name, address = split_pair(text, "peer")
     raft, comma, http = address.partition(",")
-    if not comma or not http.startswith(("http://", "https://")):
+    if not comma or not http.startswith(_WEB):
         raise ConfigError(
             f"peer: {text!r} is not NAME=RAFT_ADDR,HTTP_URL",
             hint="For instance n1=10.0.0.1:8471,http://10.0.0.1:8470",
@@ -204,6 +217,16 @@ def split_address(text: str, setting: str) -> tuple[str, int]:
             f"{setting}: {text!r} is not HOST:PORT", hint="For instance 127.0.0.1:8470"
         )
     return host.strip("[]"), int(port)
+
+
+def with_scheme(url: str, scheme: Literal["http", "https"]) -> str:
+    """Return the address with that scheme and the same port, also where the port was left out."""
+    parts = urlsplit(url)
+    if parts.scheme == scheme:
+        return url
+    default = {"http": 80, "https": 443}[parts.scheme]
+    host = parts.netloc if parts.port else f"{parts.netloc}:{default}"
+    return parts._replace(scheme=scheme, netloc=host).geturl()
 
 
 def is_loopback(host: str) -> bool:
@@ -234,6 +257,7 @@ def check(settings: Settings) -> None:
             hint="Make one with: head -c 32 /dev/urandom | base64 > secret; chmod 600 secret; "
             "then start every node with --secret-file secret.",
         )
+    _check_tls(settings)
     _ = settings.labels
     _check_counts(settings)
 
@@ -281,6 +305,31 @@ def _check_names(own: str, peers: Sequence[str]) -> None:
 def _has_secret(data_dir: Path) -> bool:
     """Whether this node has a cluster secret of its own, made here or got on joining."""
     return (data_dir / "cluster.secret").exists()
+
+
+def _check_tls(settings: Settings) -> None:
+    files = {key: getattr(settings, key) for key in ("tls_cert", "tls_key", "tls_ca")}
+    missing = [key for key, path in files.items() if path is None]
+    given = [key for key in files if key not in missing]
+    if given and missing:
+        raise ConfigError(
+            f"{given[0]} is given, and {' and '.join(missing)} {_is_or_are(missing)} not",
+            hint="All three or none; croncord cluster init-tls makes them.",
+        )
+    if missing and settings.tls_mode == "allow":
+        raise ConfigError(
+            "tls_mode is allow, and there is no certificate",
+            hint="Give tls_cert, tls_key and tls_ca; croncord cluster init-tls makes them.",
+        )
+    if settings.advertise_http and not settings.advertise_http.startswith(_WEB):
+        raise ConfigError(
+            f"advertise_http: {settings.advertise_http!r} is no web address",
+            hint="For instance https://n1.example.com:8470",
+        )
+
+
+def _is_or_are(names: list[str]) -> str:
+    return "is" if len(names) == 1 else "are"
 
 
 def read_secret(path: Path) -> bytes:

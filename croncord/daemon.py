@@ -49,6 +49,7 @@ from croncord.raft.audit import audit_entry
 from croncord.raft.commands import AnyCommand
 from croncord.raft.invitation import Invitations
 from croncord.raft.state import Outcome
+from croncord.renewal import Renewal, node_tls
 from croncord.service import Desk
 from croncord.standing import Standing
 from croncord.web.api.metrics import GAUGES
@@ -64,15 +65,20 @@ DRAIN_SECONDS: Final = 3.0
 HANDOVER_SECONDS: Final = 3.0
 
 
-async def serve(settings: Settings, *, say: Callable[[str], None] = print) -> int:
+async def serve(
+    settings: Settings,
+    *,
+    say: Callable[[str], None] = print,
+    reread: Callable[[], Settings] | None = None,
+) -> int:
     """Run a node until TERM or INT; returns the exit status.
 
-    Raises ConfigError for settings that this machine cannot serve, StoreError for a damaged disk.
+    `reread` returns the settings as they are now, for HUP. Raises ConfigError for settings that this machine cannot serve, StoreError for a damaged disk.
     """
     configure_log(settings.log_level, settings.log_format)
     with prepare_data_dir(settings.data_dir):
         async with contextlib.AsyncExitStack() as stack:
-            daemon = Daemon(settings, stack, say)
+            daemon = Daemon(settings, stack, say, reread)
             await _start_unless_over(daemon)
             return await daemon.over
 
@@ -93,7 +99,11 @@ class Daemon:
     """The parts of one node; what was started is on the stack, which stops it."""
 
     def __init__(
-        self, settings: Settings, stack: contextlib.AsyncExitStack, say: Callable[[str], None]
+        self,
+        settings: Settings,
+        stack: contextlib.AsyncExitStack,
+        say: Callable[[str], None],
+        reread: Callable[[], Settings] | None = None,
     ) -> None:
         self._settings = settings
         self._stack = stack
@@ -102,6 +112,10 @@ class Daemon:
         self._book = SightingBook(self._clock)
         self._admin_token = admin_token(settings.data_dir)
         self._standing = Standing(settings.data_dir)
+        self._tls = node_tls(settings, self._clock)
+        self._renewal = Renewal(
+            data_dir=settings.data_dir, tls=self._tls, reread=reread, clock=self._clock
+        )
         first = settings.bootstrap_token_file
         self._first_token = bootstrap_token(first) if first else None
         self.over: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -111,6 +125,7 @@ class Daemon:
         """Start everything; returns when the node serves its address."""
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._end, 0)
+        self._renewal.listen()
         self._place = await find_place(self._settings, self._standing, self._clock)
         self._vault = SecretVault(self._place.secret)
         await self._open_stores()
@@ -123,7 +138,13 @@ class Daemon:
     async def _open_stores(self) -> None:
         data_dir, name = self._settings.data_dir, self._settings.name
         self._gauges: dict[str, tuple[str, Callable[[], float]]] = {}
-        self._peers = HttpPeers(self._place.secret, clock=self._clock)
+        if self._tls is not None:
+            tls, clock = self._tls, self._clock
+            about = "Seconds until this node's certificate ends"
+            left = lambda: tls.seconds_left(clock.now())  # noqa: E731
+            self._gauges["croncord_certificate_expires_seconds"] = about, left
+            self._in_background("certificate", self._renewal.watch_age())
+        self._peers = HttpPeers(self._place.secret, clock=self._clock, tls=self._tls)
         self._on_stop(self._peers.stop)
         self._logs = await LogStore.start(
             data_dir / "logs",
@@ -140,7 +161,9 @@ class Daemon:
         self._in_background("audit-sweep", self._audit.sweep(self._clock))
 
     async def _join_group(self) -> None:
-        self._replica = make_replica(self._settings, self._place, self._fail, self._flush)
+        self._replica = make_replica(
+            self._settings, self._place, self._tls, self._fail, self._flush
+        )
         ledger = self._ledger
         self._replica.subscribe(lambda _index, _command, outcome: ledger.put(outcome.rows))
         self._replica.on_restored(self._fill_gap)
@@ -200,6 +223,7 @@ class Daemon:
             clock=clock,
             groups=groups,
             progress=runner.progress,
+            certificate_end=lambda: self._tls.expires_at if self._tls else None,
         )
         agent = Agent(
             name=settings.name,
@@ -248,6 +272,7 @@ class Daemon:
         self._book.on_progress(self._desk.tell_progress)
         app = create_app(
             self._desk,
+            tls=self._tls is not None and self._tls.required,
             allowed_hosts={socket.gethostname(), split_address(settings.http, "http")[0]},
             peer_routes=peer_routes(
                 verifier=PeerVerifier(self._place.secret, settings.http_url),
@@ -257,13 +282,14 @@ class Daemon:
                 hand_over=self._replica.transfer_leadership,
                 ledger=self._ledger,
                 audit=self._audit,
+                wants_certificate=self._tls is not None and self._tls.required,
             ),
             extra_routes=[join_route()],
             error_page=render_error,
         )
         app[GAUGES] = self._gauges
         setup_pages(app, self._desk, self._logs)
-        self._on_stop(await listen(app, *split_address(settings.http, "http")))
+        self._on_stop(await listen(app, *split_address(settings.http, "http"), tls=self._tls))
         self._say(f"CronCord is running at {settings.http_url}")
 
     async def _introduce(self) -> None:

@@ -13,6 +13,7 @@ from croncord.model import NodeRole
 from croncord.ports import JoinAnswer, JoinRequest
 from croncord.raft.replica import RaftReplica
 from croncord.standing import ClusterRecord, Standing
+from croncord.tls.identity import NodeTls
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +83,7 @@ async def _join(
 def make_replica(
     settings: Settings,
     place: Place,
+    tls: NodeTls | None,
     on_failure: Callable[[CronCordError], None],
     before_snapshot: Callable[[], Awaitable[None]],
 ) -> RaftReplica:
@@ -93,6 +95,7 @@ def make_replica(
         members=place.members,
         data_dir=settings.data_dir,
         secret=place.secret,
+        tls=tls,
         joins_as=place.role,
         on_failure=on_failure,
         before_snapshot=before_snapshot,

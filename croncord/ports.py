@@ -341,6 +341,8 @@ class Vitals(msgspec.Struct, frozen=True, kw_only=True):
     """What running scripts told as `::progress`, in percent by run id; not of very many."""
     groups_lack: str = ""
     """Why its runs have no control group or one without all limits; empty when they have it all."""
+    certificate_expires_at: datetime | None = None
+    """When its TLS certificate ends; None without one."""
 
 
 class Sighting(msgspec.Struct, frozen=True, kw_only=True):

@@ -27,7 +27,7 @@ Every option is also read from CRONCORD_<NAME> in the environment and from the T
 --config; a flag wins over the environment, that over the file.
 
 TERM and INT hand leadership over, stop taking work, leave running jobs to the next start, and
-end with status 0."""
+end with status 0. HUP reads the certificate and the log level again."""
 
 
 def add_parser(nouns: Nouns[Any]) -> None:
@@ -71,6 +71,15 @@ def add_parser(nouns: Nouns[Any]) -> None:
         help="the cluster secret, the same on every node; without it "
         "a node makes one in its data directory, or gets it when it joins",
     )
+    add("--tls-cert", metavar="FILE", help="this node's certificate; HTTP becomes HTTPS")
+    add("--tls-key", metavar="FILE", help="its key, readable by its owner only")
+    add("--tls-ca", metavar="FILE", help="the authority that signed all nodes' certificates")
+    add(
+        "--tls-mode",
+        choices=["require", "allow"],
+        help="allow: others may still speak without TLS, while a cluster moves to it; "
+        "default require",
+    )
     add(
         "--bootstrap-token-file",
         metavar="FILE",
@@ -96,4 +105,4 @@ def read_settings(args: argparse.Namespace) -> Settings:
 
 
 def _serve(args: argparse.Namespace) -> int:
-    return asyncio.run(serve(read_settings(args)))
+    return asyncio.run(serve(read_settings(args), reread=lambda: read_settings(args)))

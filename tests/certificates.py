@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from croncord.tls.authority import NODE_DAYS, issue, new_authority
+from croncord.tls.authority import issue, new_authority
 from croncord.tls.certificate import Identity, TlsFiles
 from croncord.tls.identity import NodeTls
 
@@ -20,9 +20,9 @@ def write_files(
     authority=AUTHORITY,
     trusted=None,
     at=NOW,
-    days=NODE_DAYS,
+    days=300,
 ) -> TlsFiles:
-    """Write what a node needs; `trusted` is the authority it trusts, by default its own."""
+    """Write what a node needs; `trusted` are the authorities it trusts, by default its own."""
     directory.mkdir(parents=True, exist_ok=True)
     pem, key = issue(authority, name, hosts, at, days=days)
     files = TlsFiles(
@@ -31,7 +31,7 @@ def write_files(
     files.cert.write_bytes(pem)
     files.key.touch(mode=0o600)
     files.key.write_bytes(key)
-    files.ca.write_bytes((trusted or authority).pem)
+    files.ca.write_bytes(trusted or authority.pem)
     return files
 
 

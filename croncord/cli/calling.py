@@ -24,7 +24,7 @@ def connected(call: Call) -> Handler:
 
 
 async def _run(call: Call, args: argparse.Namespace) -> int:
-    connection = find_connection(args.url, args.token, os.environ)
+    connection = find_connection(args.url, args.token, os.environ, args.ca)
     async with Client(connection) as client:
         try:
             return await call(client, args) or 0

@@ -20,6 +20,7 @@ from croncord.cli.connection import Connection
 from croncord.cli.problem import error_of
 from croncord.cli.wire import Answer, Query, Request, target
 from croncord.errors import CronCordError, NotReady, OutcomeUnknown, Unreachable
+from croncord.tls import UNTRUSTED_CODES
 
 CONNECT_SECONDS = 5
 ANSWER_SECONDS = 30
@@ -53,7 +54,7 @@ class Client:
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
             # A pooled connection may be dead after an editor was open; a change is not repeated.
-            connector=aiohttp.TCPConnector(force_close=True),
+            connector=aiohttp.TCPConnector(force_close=True, ssl=self._connection.tls or True),
             timeout=aiohttp.ClientTimeout(
                 total=None, sock_connect=CONNECT_SECONDS, sock_read=ANSWER_SECONDS
             ),
@@ -229,12 +230,31 @@ class Client:
 
 
 def _unreachable(url: URL, error: Exception) -> Unreachable:
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return _untrusted(url, error.certificate_error)
+    if isinstance(error, aiohttp.ClientSSLError):
+        reason = getattr(error.os_error, "reason", None) or str(error.os_error)
+        hint = "Does the node speak HTTPS? If not, write http:// in the address."
+        return Unreachable(f"{url}: no TLS connection came about: {reason}", hint=hint)
     if isinstance(error, OSError) and error.errno:
         # Names that are not found have numbers of their own, below zero.
         text = os.strerror(error.errno) if error.errno > 0 else error.strerror
     else:
         text = str(error) or "it took too long"
     return Unreachable(f"{url}: {text}")
+
+
+def _untrusted(url: URL, error: Exception) -> Unreachable:
+    code = getattr(error, "verify_code", 0)
+    why = getattr(error, "verify_message", "") or str(error)
+    if code in UNTRUSTED_CODES:
+        return Unreachable(
+            f"{url}: its certificate is not signed by an authority that is trusted here",
+            hint="Give the cluster's CA with --ca FILE or CRONCORD_CA_FILE: the ca.pem of "
+            "`croncord cluster init-tls`, which each node also has in its data directory.",
+        )
+    hint = "Use an address that the certificate names, or renew it: croncord cluster init-tls."
+    return Unreachable(f"{url}: its certificate is not good: {why}", hint=hint)
 
 
 def _unknown(url: URL) -> OutcomeUnknown:
@@ -248,7 +268,10 @@ def _summary(failures: list[CronCordError]) -> CronCordError:
     answered = [f for f in failures if not isinstance(f, Unreachable)]
     if answered:
         return answered[-1]
+    hints = [f.hint for f in failures if f.hint]
     return Unreachable(
         "no node answers: " + "; ".join(f.message for f in failures),
-        hint="Is `croncord serve` running? Name another node with --url or CRONCORD_URL.",
+        hint=hints[0]
+        if hints
+        else "Is `croncord serve` running? Name another node with --url or CRONCORD_URL.",
     )

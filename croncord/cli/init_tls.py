@@ -3,16 +3,19 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from croncord.cli.output import Column, note, say, say_json, say_table
 from croncord.cli.parser import Verbs, add_verb, at_least_one, whole_number
 from croncord.clock import SystemClock
 from croncord.errors import ConfigError
-from croncord.tls.authority import NODE_DAYS
-from croncord.tls.directory import Directory, NodeFiles, NodeWish
+
+if TYPE_CHECKING:
+    from croncord.tls.directory import Directory, NodeFiles
 
 DEFAULT_DIR = Path("croncord-tls")
+DEFAULT_DAYS = 397
+"""About thirteen months: renewed once a year, with a month to spare."""
 
 _EXAMPLE = """croncord cluster init-tls --name n1 --host 10.0.0.1 n1.example.com --name n2 --host 10.0.0.2
 croncord cluster init-tls --renew          # new certificates for all nodes that have one"""
@@ -30,9 +33,8 @@ class _AddHosts(argparse.Action):
     ) -> None:
         if not namespace.wishes:
             parser.error(f"{option_string} comes after the --name of its node")
-        *others, last = namespace.wishes
-        hosts = (*last.hosts, *(values or ()))
-        namespace.wishes = [*others, NodeWish(last.name, hosts)]
+        *others, (name, hosts) = namespace.wishes
+        namespace.wishes = [*others, (name, (*hosts, *(values or ())))]
 
 
 def add_init_tls(verbs: Verbs[Any]) -> None:
@@ -55,7 +57,7 @@ def add_init_tls(verbs: Verbs[Any]) -> None:
         "--name",
         dest="wishes",
         action="append",
-        type=NodeWish,
+        type=lambda name: (name, ()),
         default=[],
         metavar="NODE",
         help="a node, as its setting `name` says; repeat for each",
@@ -80,16 +82,20 @@ def add_init_tls(verbs: Verbs[Any]) -> None:
     verb.add_argument(
         "--days",
         type=at_least_one,
-        default=NODE_DAYS,
+        default=DEFAULT_DAYS,
         metavar="DAYS",
-        help=f"how long certificates are good; default {NODE_DAYS}",
+        help=f"how long certificates are good; default {DEFAULT_DAYS}",
     )
 
 
 def init_tls(args: argparse.Namespace) -> int:
     """Make what is missing, then say what to put where."""
+    # Loading the cryptography takes longer than most commands of this noun take altogether.
+    from croncord.tls.directory import Directory, NodeWish  # noqa: PLC0415 - see above
+
     directory = Directory(args.dir, SystemClock().now())
-    wishes = args.wishes or [NodeWish(name) for name in directory.names()]
+    named = args.wishes or [(name, ()) for name in directory.names()]
+    wishes = [NodeWish(name, hosts) for name, hosts in named]
     if not wishes:
         raise ConfigError("no node is named", hint="Name each with --name NODE --host HOST.")
     files = directory.provide(wishes, renew=args.renew, days_left=args.renew_within, days=args.days)
@@ -100,7 +106,7 @@ def init_tls(args: argparse.Namespace) -> int:
     return 0
 
 
-def _tell(directory: Directory, files: Sequence[NodeFiles]) -> None:
+def _tell(directory: "Directory", files: "Sequence[NodeFiles]") -> None:
     say(f"CA {'made' if directory.made_authority else 'kept'}: {directory.ca}")
     columns = [
         Column("NODE", lambda row: row["name"]),

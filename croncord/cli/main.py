@@ -51,7 +51,7 @@ def root_parser(nouns: Nouns) -> Parser:
     listed = "\n".join(f"  {name:<12}{noun.about}" for name, noun in nouns.items())
     parser = Parser(
         prog="croncord",
-        usage="croncord [--url URL] [--token TOKEN] COMMAND …",
+        usage="croncord [--url URL] [--token TOKEN] [--ca FILE] COMMAND …",
         description="A cron for a fleet of machines, with no master to lose.",
         epilog=f"commands:\n{listed}\n\nexample:\n  croncord demo\n  croncord job --help",
     )

@@ -99,6 +99,7 @@ async def show_node(client: Client, args: argparse.Namespace) -> None:
             ("clock", _number(node.get("clock_offset_ms"), " ms from the leader's")),
             ("applied index", _number(node.get("applied_index"))),
             ("CPU limits", _cpu_limits(node)),
+            ("certificate until", words.absolute(node.get("certificate_expires_at"), now)),
         ]
     )
 

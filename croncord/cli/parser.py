@@ -102,7 +102,7 @@ def add_verb(
 
 
 def add_connection_options(parser: argparse.ArgumentParser, default: Any = None) -> None:
-    """Add `--url` and `--token`; they may stand before the noun or after the verb."""
+    """Add `--url`, `--token` and `--ca`; they may stand before the noun or after the verb."""
     group = parser.add_argument_group("connection")
     group.add_argument(
         "--url",
@@ -115,6 +115,13 @@ def add_connection_options(parser: argparse.ArgumentParser, default: Any = None)
         default=default,
         help="API token; default: $CRONCORD_TOKEN, the file $CRONCORD_TOKEN_FILE, "
         "or the admin token of a node on this machine",
+    )
+    group.add_argument(
+        "--ca",
+        metavar="FILE",
+        default=default,
+        help="certificates of the authority to trust, and no other; default: $CRONCORD_CA_FILE, "
+        "else the system's and that of a node on this machine",
     )
 
 

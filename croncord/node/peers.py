@@ -1,7 +1,6 @@
 """Calls to other nodes over HTTP: the port `Peers`. The other end is `croncord.web.peer_routes`."""
 
 import secrets
-import ssl
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, TypeVar
@@ -16,6 +15,7 @@ from croncord.errors import Conflict, CronCordError, NotFound, StoreError, Unrea
 from croncord.model import Run, milliseconds
 from croncord.peer_auth import PeerSigner
 from croncord.ports import LogKey, LogStatus, SearchAnswer, SearchOrder, Sighting, Vitals
+from croncord.tls.identity import NodeTls
 
 CONNECT_SECONDS: Final = 3.0
 ANSWER_SECONDS: Final = 5.0
@@ -52,10 +52,13 @@ class HttpPeers:
         secret: bytes | None,
         *,
         clock: Clock,
-        tls: ssl.SSLContext | None = None,
+        tls: NodeTls | None = None,
         idle_seconds: float = IDLE_SECONDS,
     ) -> None:
-        """Take the cluster secret; without one there are no other nodes to call."""
+        """Take the cluster secret; without one there are no other nodes to call.
+
+        With `tls` that is required every node is called over TLS, whatever its address says.
+        """
         self._signer = PeerSigner(secret) if secret else None
         self._clock = clock
         self._tls = tls
@@ -229,7 +232,7 @@ class HttpPeers:
         if self._signer is None:
             hint = "Start all nodes with the same --secret-file."
             raise Unreachable("this node has no cluster secret", hint=hint)
-        url = (URL(node_http) / f"internal/v1/{path}").with_query(query or {})
+        url = (self._secured(URL(node_http)) / f"internal/v1/{path}").with_query(query or {})
         headers = self._signer.headers(
             method,
             node_http,
@@ -251,7 +254,7 @@ class HttpPeers:
                 data=body or None,
                 headers=headers,
                 timeout=timeout,
-                ssl=self._tls or True,
+                ssl=self._tls.contexts.caller if self._tls else True,
                 allow_redirects=False,
             ) as response:
                 if response.status != 200:
@@ -262,6 +265,11 @@ class HttpPeers:
         except (aiohttp.ClientError, OSError) as error:
             # TimeoutError, for connecting, is an OSError.
             raise Unreachable(f"{node_http} does not answer: {error}") from error
+
+    def _secured(self, url: URL) -> URL:
+        if self._tls is None or not self._tls.required or url.scheme == "https":
+            return url
+        return url.with_scheme("https").with_port(url.port)
 
 
 class _QuietError(Unreachable):

@@ -1,6 +1,7 @@
 """How this machine is doing. The only place that asks psutil."""
 
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import psutil
@@ -26,10 +27,12 @@ class VitalsProbe:
         clock: Clock,
         groups: GroupHome,
         progress: Callable[[], dict[str, float]] = dict,
+        certificate_end: Callable[[], datetime | None] = lambda: None,
     ) -> None:
         """`progress` tells what running scripts said of theirs, by run id."""
         self._groups = groups
         self._progress = progress
+        self._certificate_end = certificate_end
         self._name = name
         self._version = version
         self.pressure = ""
@@ -70,6 +73,7 @@ class VitalsProbe:
             progress=self._progress(),
             holds_cpu=self._groups.holds_cpu,
             groups_lack=self._groups.lacking,
+            certificate_expires_at=self._certificate_end(),
         )
 
 

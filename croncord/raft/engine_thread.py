@@ -28,6 +28,7 @@ from croncord.raft.port import ReplicaStatus
 from croncord.raft.roster import Roster, disk_name
 from croncord.raft.snapshotfile import SnapshotFiles
 from croncord.raft.wire.transport import WireTransport
+from croncord.tls.identity import NodeTls
 
 _log = logging.getLogger(__name__)
 
@@ -98,6 +99,7 @@ class EngineThread:
         members: Mapping[str, str],
         directory: Path,
         secret: bytes | None,
+        tls: NodeTls | None,
         settings: EngineSettings,
         wants: str,
         advertise: str,
@@ -106,7 +108,7 @@ class EngineThread:
         self._name, self._members, self._directory = name, dict(members), directory
         self._settings, self._decode, self._wants = settings, decode, wants
         self._joins = name not in members
-        self._transport = WireTransport(name=name, listen=listen, secret=secret)
+        self._transport = WireTransport(name=name, listen=listen, secret=secret, tls=tls)
         self._transport.advertised = advertise
         self._handed: deque[Handed] = deque()
         self._posted: deque[Callable[[Engine], object]] = deque()

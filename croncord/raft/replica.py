@@ -25,6 +25,7 @@ from croncord.raft.port import AppliedListener, ReplicaStatus, nothing_to_wait_f
 from croncord.raft.roster import roster_of
 from croncord.raft.state import ClusterState, Outcome
 from croncord.raft.wire.resolve import is_loopback
+from croncord.tls.identity import NodeTls
 
 _log = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ class RaftReplica:
         members: Mapping[str, str],
         data_dir: Path,
         secret: bytes | None,
+        tls: NodeTls | None = None,
         settings: EngineSettings | None = None,
         joins_as: NodeRole = "auto",
         advertise: str = "",
@@ -95,6 +97,7 @@ class RaftReplica:
             members=members,
             directory=data_dir / "raft",
             secret=secret,
+            tls=tls,
             settings=settings or EngineSettings(),
             decode=decode_image,
             wants=joins_as,

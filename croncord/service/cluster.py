@@ -61,6 +61,8 @@ class NodeView(View, frozen=True, kw_only=True):
     """Whether runs with `limits.cpu_percent` can be given to it."""
     groups_lack: str | None
     """Why its runs have no control group or one that does not bound everything; `` when all is well."""
+    certificate_expires_at: Time | None
+    """When its TLS certificate ends; null without one."""
 
 
 class ClusterView(View, frozen=True, kw_only=True):
@@ -273,6 +275,7 @@ class ClusterService:
             applied_index=vitals.applied_index if vitals else None,
             holds_cpu=vitals.holds_cpu if vitals else None,
             groups_lack=vitals.groups_lack if vitals else None,
+            certificate_expires_at=iso(vitals.certificate_expires_at) if vitals else None,
         )
 
 

@@ -23,8 +23,6 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 AUTHORITY_DAYS: Final = 3650
-NODE_DAYS: Final = 397
-"""About thirteen months: renewed once a year, with a month to spare."""
 OWN_HOSTS: Final = ("localhost", "127.0.0.1", "::1")
 """Every node is also called from its own machine."""
 NODE_URI: Final = "croncord:node:"
@@ -83,7 +81,7 @@ def read_authority(pem: bytes, key_pem: bytes) -> Authority:
 
 
 def issue(
-    authority: Authority, name: str, hosts: Sequence[str], at: datetime, *, days: int = NODE_DAYS
+    authority: Authority, name: str, hosts: Sequence[str], at: datetime, *, days: int
 ) -> tuple[bytes, bytes]:
     """Return certificate and key of a node that is reached under `hosts`.
 

@@ -6,13 +6,12 @@ from typing import Final
 import msgspec
 
 from croncord.errors import ConfigError
+from croncord.tls import UNTRUSTED_CODES
 from croncord.tls.certificate import TlsFiles
 
 NODE_PROTOCOL: Final = "croncord-node/1"
 """Offered by ALPN in calls between nodes, so that only they are asked for a certificate: a browser
 that is asked would ask its user."""
-_UNTRUSTED: Final = frozenset({2, 18, 19, 20, 21})
-"""OpenSSL's codes for a chain that ends nowhere, or at a certificate that nobody trusts."""
 _WRONG_PURPOSE: Final = 26
 
 
@@ -95,7 +94,7 @@ def _rehearse(contexts: Contexts, files: TlsFiles) -> None:
 
 
 def _refusal(error: ssl.SSLCertVerificationError, files: TlsFiles) -> ConfigError:
-    if error.verify_code in _UNTRUSTED:
+    if error.verify_code in UNTRUSTED_CODES:
         return ConfigError(
             f"tls_ca: no authority in {files.ca} signed the certificate in {files.cert}",
             hint="Give every node the ca.pem that lay beside its certificate.",

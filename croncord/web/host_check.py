@@ -55,6 +55,15 @@ def check_origin(request: web.Request) -> None:
         raise Forbidden("a change was sent from a page of another site")
 
 
+def is_own_machine(request: web.Request) -> bool:
+    """Whether the request names the machine by a name that every machine has."""
+    try:
+        name = _split(request.headers.get("Host", ""))[0]
+    except Malformed:
+        return False
+    return name == "localhost" or _is_loopback(name)
+
+
 def allowed_hosts(request: web.Request) -> set[str]:
     """Return the names by which this node is known, in lower case."""
     nodes = request.app[DESK].replica.state.nodes.values()

@@ -11,7 +11,7 @@ from aiohttp.typedefs import Handler, Middleware
 from croncord.errors import Unauthenticated
 from croncord.service.agreement import ReadNote, caller_address, read_note
 from croncord.web import auth, errors
-from croncord.web.host_check import check_host, check_origin
+from croncord.web.host_check import check_host, check_origin, is_own_machine
 from croncord.web.parts import DESK, SITE, is_public
 from croncord.web.stream import stream_ended
 
@@ -140,7 +140,7 @@ async def set_headers(request: web.Request, response: web.StreamResponse) -> Non
     """Add what every answer carries: who answered, how fresh it is, what browsers must not do."""
     for name, value in _SECURITY.items():
         response.headers.setdefault(name, value)
-    if request.app[SITE].tls:
+    if request.app[SITE].tls and not is_own_machine(request):
         response.headers.setdefault("Strict-Transport-Security", _STRICT_TRANSPORT)
     response.headers["Server"] = "CronCord"
     freshness = request.app[DESK].cluster.freshness()

@@ -25,6 +25,7 @@ from croncord.errors import (
 from croncord.model import milliseconds
 from croncord.peer_auth import PeerVerifier, body_digest
 from croncord.ports import AuditPages, LedgerPages, LogKey, RunLogs, SearchOrder, Sighting, Vitals
+from croncord.tls.identity import names_in
 
 PREFIX: Final = "/internal/v1"
 BODY_BYTES_MAX: Final = 64 * 1024
@@ -47,9 +48,11 @@ def peer_routes(
     hand_over: Callable[[], Awaitable[None]],
     ledger: LedgerPages | None = None,
     audit: AuditPages | None = None,
+    wants_certificate: bool = False,
 ) -> list[web.RouteDef]:
     """Return the routes. `verifier` is None on a node without a cluster secret.
 
+    With `wants_certificate` only callers that showed a certificate of the cluster are answered.
     `receive_vitals` notes a node's report and returns what is known of everybody; it raises
     NoLeader on a node that does not lead. `hand_over` gives leadership to another node.
     """
@@ -61,6 +64,7 @@ def peer_routes(
         hand_over=hand_over,
         ledger=ledger,
         audit=audit,
+        wants_certificate=wants_certificate,
     )
     log = f"{PREFIX}/logs/{{run}}/{{attempt}}"
     return [
@@ -92,8 +96,10 @@ class _Calls:
         hand_over: Callable[[], Awaitable[None]],
         ledger: LedgerPages | None,
         audit: AuditPages | None,
+        wants_certificate: bool,
     ) -> None:
         self._audit = audit
+        self._wants_certificate = wants_certificate
         self._hand_over = hand_over
         self._ledger = ledger
         self._verifier = verifier
@@ -107,6 +113,9 @@ class _Calls:
             vitals = _decode_vitals(body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise Malformed(f"these are no vitals: {error}") from error
+        proved = _certified_names(request)
+        if proved is not None and vitals.name not in proved:
+            raise Forbidden(f"the caller's certificate is not that of {vitals.name}")
         return _answer(self._receive_vitals(vitals))
 
     async def hand_over(self, request: web.Request) -> web.StreamResponse:
@@ -214,6 +223,9 @@ class _Calls:
         if self._verifier is None:
             hint = "Start this node with --secret-file to make it part of a cluster."
             raise Forbidden("this node answers no other nodes", hint=hint)
+        if self._wants_certificate and _certified_names(request) is None:
+            hint = "Start all nodes with --tls-cert, --tls-key and --tls-ca."
+            raise Forbidden("the caller showed no certificate of this cluster", hint=hint)
         now_ms = milliseconds(self._clock.now())
         return self._verifier.check(
             request.method, request.raw_path, request.headers, now_ms=now_ms
@@ -261,6 +273,13 @@ async def with_pauses(stream: AsyncIterator[bytes], seconds: float) -> AsyncGene
             await asyncio.wait({waiting})
         if isinstance(stream, AsyncGenerator):
             await stream.aclose()
+
+
+def _certified_names(request: web.Request) -> frozenset[str] | None:
+    """Return whom the caller's certificate stands for, None when it showed none."""
+    connection = request.transport.get_extra_info("ssl_object") if request.transport else None
+    certificate = connection.getpeercert(binary_form=True) if connection else None
+    return names_in(certificate) if certificate else None
 
 
 def _answer(value: object) -> web.Response:

@@ -34,6 +34,7 @@ FLOORS = {
     "croncord.joining": ROOF,
     "croncord.standing": ROOF,
     "croncord.recover": ROOF,
+    "croncord.renewal": ROOF,
     "croncord.serve": ROOF,
     "croncord.__main__": ROOF,
     **{

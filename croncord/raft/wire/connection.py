@@ -24,6 +24,7 @@ from croncord.raft.wire.handshake import (
     Hello,
 )
 from croncord.raft.wire.messages import Message
+from croncord.raft.wire.stream import Stream
 
 FRAME_BYTES_MAX: Final = 16 * 1024 * 1024
 UNSENT_BYTES_MAX: Final = 64 * 1024 * 1024
@@ -33,6 +34,8 @@ HANDSHAKE_SECONDS: Final = 3.0
 _RECEIVE_BYTES: Final = 256 * 1024
 _RECEIVES_PER_EVENT: Final = 16
 _HEADER: Final = struct.Struct(">I")
+_TLS_RECORDS: Final = (b"\x15\x03", b"\x16\x03")
+"""How an alert and a handshake of TLS begin."""
 
 OnOpen = Callable[["Connection", Hello], Node | None]
 OnMessage = Callable[[Node, Message], None]
@@ -48,12 +51,14 @@ class Connection:
         poller: Any,
         handshake: Handshake,
         *,
+        stream: Stream,
         is_client: bool,
         on_open: OnOpen,
         on_message: OnMessage,
         on_close: OnClose,
     ) -> None:
-        self._socket, self._poller, self._handshake = sock, poller, handshake
+        self._socket, self._stream = sock, stream
+        self._poller, self._handshake = poller, handshake
         self.is_client = is_client
         self._on_open, self._on_message, self._on_close = on_open, on_message, on_close
         self._connecting = is_client
@@ -73,9 +78,15 @@ class Connection:
             self._queue(_HEADER.pack(len(handshake.hello)) + handshake.hello)
         self._watch()
 
+    @property
+    def peer_names(self) -> frozenset[str] | None:
+        """The nodes that the other side's certificate stands for; None without TLS."""
+        return self._stream.peer_names
+
     def _watch(self) -> None:
         events = EVENTS.READ | EVENTS.ERROR
-        if self._connecting or self._unsent:
+        stream = self._stream
+        if self._connecting or stream.wants_to_send or (stream.is_open and self._unsent):
             events |= EVENTS.WRITE
         if events != self._watched and not self.closed:
             self._watched = events
@@ -100,7 +111,7 @@ class Connection:
     def _read(self) -> None:
         for _ in range(_RECEIVES_PER_EVENT):  # bounded: one peer cannot hold the engine's thread
             try:
-                data = self._socket.recv(_RECEIVE_BYTES)
+                data = self._stream.recv(_RECEIVE_BYTES)
             except BlockingIOError:
                 break
             except OSError as error:
@@ -162,6 +173,8 @@ class Connection:
             return None
         (length,) = _HEADER.unpack_from(self._received)
         if length > limit:
+            if bytes(self._received[:2]) in _TLS_RECORDS and self.node is None:
+                raise ValueError("it speaks TLS, and this node has no certificate")
             raise ValueError(f"it announced a frame of {length} bytes")
         end = _HEADER.size + length
         if len(self._received) < end:
@@ -202,13 +215,14 @@ class Connection:
         if self.closed or self._connecting:
             return
         try:
+            self._stream.push()
             while self._unsent:
                 if len(self._unsent) > 1 and self.unsent_bytes < _RECEIVE_BYTES:
                     joined = b"".join(self._unsent)
                     self._unsent.clear()
                     self._unsent.append(joined)
                 data = self._unsent[0]
-                sent = self._socket.send(data)
+                sent = self._stream.send(data)
                 self.wrote_at = time.monotonic()
                 self.unsent_bytes -= sent
                 if sent == len(data):

@@ -22,6 +22,8 @@ from croncord.raft.wire.connection import Connection
 from croncord.raft.wire.handshake import Handshake, Hello
 from croncord.raft.wire.messages import Message
 from croncord.raft.wire.resolve import Resolver, split_address
+from croncord.raft.wire.stream import EitherStream, PlainStream, Stream, TlsStream
+from croncord.tls.identity import NodeTls
 
 _log = logging.getLogger(__name__)
 
@@ -38,10 +40,15 @@ _QUIET_LOG_SECONDS: Final = 30.0
 class WireTransport(Transport):  # type: ignore[misc]  # pysyncobj ships no types
     """Sealed connections to the members, driven by the engine's own poller."""
 
-    def __init__(self, *, name: str, listen: str, secret: bytes | None) -> None:
+    def __init__(
+        self, *, name: str, listen: str, secret: bytes | None, tls: NodeTls | None = None
+    ) -> None:
         super().__init__(None, None, [])
         self.poller = createPoller("auto")
         self._name, self._listen, self._secret = name, listen, secret
+        self._tls = tls
+        self._without_tls: set[str] = set()
+        """Nodes to be tried without TLS next, while a cluster moves to it."""
         self._nodes: dict[str, Node] = {}
         self._connections: dict[str, Connection] = {}
         self._handshaking: set[Connection] = set()
@@ -193,10 +200,23 @@ class WireTransport(Transport):  # type: ignore[misc]  # pysyncobj ships no type
             sock.close()
             self._complain(node.id, str(error))
             return
-        connection = self._wrap(sock, is_client=True)
-        self._dialling[node.id] = connection
+        self._dialling[node.id] = self._wrap(sock, self._calling(sock, node.id), is_client=True)
 
-    def _wrap(self, sock: socket.socket, *, is_client: bool) -> Connection:
+    def _calling(self, sock: socket.socket, name: str) -> Stream:
+        tls = self._tls
+        if tls is None or (not tls.required and name in self._without_tls):
+            return PlainStream(sock)
+        return TlsStream(sock, tls.contexts.raft_client, is_client=True)
+
+    def _answering(self, sock: socket.socket) -> Stream:
+        if self._tls is None:
+            return PlainStream(sock)
+        context = self._tls.contexts.raft_server
+        if self._tls.required:
+            return TlsStream(sock, context, is_client=False)
+        return EitherStream(sock, context)
+
+    def _wrap(self, sock: socket.socket, stream: Stream, *, is_client: bool) -> Connection:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         handshake = Handshake(
             name=self._name,
@@ -209,6 +229,7 @@ class WireTransport(Transport):  # type: ignore[misc]  # pysyncobj ships no type
             sock,
             self.poller,
             handshake,
+            stream=stream,
             is_client=is_client,
             on_open=self._on_open,
             on_message=self._onMessageReceived,
@@ -234,7 +255,7 @@ class WireTransport(Transport):  # type: ignore[misc]  # pysyncobj ships no type
                 sock.close()
                 continue
             sock.setblocking(False)
-            self._wrap(sock, is_client=False)
+            self._wrap(sock, self._answering(sock), is_client=False)
 
     def _on_open(self, connection: Connection, theirs: Hello) -> Node | None:
         """Let a node that has proved itself replace its older connection."""
@@ -244,6 +265,10 @@ class WireTransport(Transport):  # type: ignore[misc]  # pysyncobj ships no type
             del self._dialling[expected]
         if theirs.name == self._name or (expected is not None and theirs.name != expected):
             self._complain(theirs.name, f"expected {expected or 'another node'} there")
+            return None
+        proved = connection.peer_names
+        if proved is not None and theirs.name not in proved:
+            self._complain(theirs.name, f"its certificate is for {', '.join(sorted(proved))}")
             return None
         if theirs.disk and theirs.disk in self._refused:
             self._dismiss(connection)
@@ -273,7 +298,10 @@ class WireTransport(Transport):  # type: ignore[misc]  # pysyncobj ships no type
             if dialled is connection:
                 del self._dialling[name]
                 self._complain(name, reason)
+                self._without_tls ^= {name}
         node = connection.node
+        if node is None and not connection.is_client:
+            self._complain("a caller", reason, "from")
         if node is None:
             return
         if self._connections.get(node.id) is connection:
@@ -281,9 +309,9 @@ class WireTransport(Transport):  # type: ignore[misc]  # pysyncobj ships no type
             self._complain(node.id, reason)
             self._onNodeDisconnected(node)
 
-    def _complain(self, name: str, reason: str) -> None:
-        """Log once in a while why there is no connection to a node."""
+    def _complain(self, name: str, reason: str, way: str = "to") -> None:
+        """Log once in a while why there is no connection to a node, or from a stranger."""
         now = time.monotonic()
         if now - self._complained_at.get(name, -_QUIET_LOG_SECONDS) >= _QUIET_LOG_SECONDS:
             self._complained_at[name] = now
-            _log.info("no connection to %s: %s", name, reason)
+            _log.info("no connection %s %s: %s", way, name, reason)

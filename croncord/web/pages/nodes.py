@@ -1,8 +1,12 @@
 """The machines: who is up, who leads, how they do; drain and take back."""
 
+from datetime import timedelta
+
 from aiohttp import web
 
+from croncord.preview import iso_utc
 from croncord.service.views import Json
+from croncord.tls.identity import WARN_SECONDS
 from croncord.web import auth
 from croncord.web.charts import Quorum
 from croncord.web.pages.frame import Frame, see_other
@@ -59,6 +63,9 @@ class NodePages:
             "versions": sorted({node["version"] for node in nodes if node["version"]}),
             "applied_most": max((n["applied_index"] or 0 for n in nodes), default=0),
             "clock_warning_ms": CLOCK_WARNING_MS,
+            "certificates_until": iso_utc(
+                self._frame.desk.clock.now() + timedelta(seconds=WARN_SECONDS)
+            ),
         }
         return await self._frame.page(request, template, context)
 

@@ -3,71 +3,20 @@
 import contextlib
 import itertools
 import os
-import socket
-import struct
 import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pysyncobj.node import Node
+from wire_ends import GARBAGE, READ, SECRET, dial, is_closed, turn_until
 
 from croncord.errors import ConfigError
-from croncord.raft.engine.membership import voter
 from croncord.raft.wire import messages
 from croncord.raft.wire import transport as transport_module
 from croncord.raft.wire.handshake import Cipher, Handshake, HandshakeError
 from croncord.raft.wire.resolve import Resolver, is_loopback, split_address
-from croncord.raft.wire.transport import HANDSHAKES_MAX, WireTransport
-
-SECRET = b"the cluster secret"
-READ = {"type": "read", "id": 1}
-
-
-class End:
-    """One node's transport with what it was told."""
-
-    def __init__(self, name, secret=SECRET):
-        self.transport = WireTransport(name=name, listen="127.0.0.1:0", secret=secret)
-        self.address = self.transport.bind()
-        self.port = int(self.address.rsplit(":", 1)[1])
-        self.connected, self.received = set(), []
-        self.made_at = time.monotonic()
-        self.transport.setOnNodeConnectedCallback(lambda node: self.connected.add(node.id))
-        self.transport.setOnNodeDisconnectedCallback(lambda node: self.connected.discard(node.id))
-        self.transport.setOnMessageReceivedCallback(
-            lambda node, message: self.received.append((node.id, message))
-        )
-
-    def knows(self, other):
-        self.transport.addNode(voter(other.transport._name, other.address))
-
-    def turn(self):
-        self.transport.on_tick()
-        self.transport.poller.poll(0.001)
-        self.transport.flush()
-
-
-@pytest.fixture
-def ends():
-    made = []
-
-    def make(name, secret=SECRET):
-        made.append(End(name, secret))
-        return made[-1]
-
-    yield make
-    for end in made:
-        end.transport.destroy()
-
-
-def turn_until(condition, *ends, turns=3000):
-    for _ in range(turns):
-        for end in ends:
-            end.turn()
-        if condition():
-            return True
-    return False
+from croncord.raft.wire.transport import HANDSHAKES_MAX
 
 
 def pair(ends, secrets=(SECRET, SECRET)):
@@ -122,32 +71,6 @@ def test_a_removed_node_is_disconnected(ends):
     ada.transport.dropNode(Node("bob"))
     assert not ada.connected
     assert not ada.transport.send(Node("bob"), READ)
-
-
-def dial(end):
-    sock = socket.create_connection(("127.0.0.1", end.port))
-    sock.settimeout(2)
-    return sock
-
-
-def is_closed(sock):
-    try:
-        while sock.recv(65536):
-            pass
-    except ConnectionResetError:
-        return True
-    except TimeoutError:
-        return False
-    return True
-
-
-GARBAGE = [
-    b"GET / HTTP/1.1\r\n\r\n",
-    struct.pack(">I", 2**32 - 1),
-    struct.pack(">I", 100) + bytes(100),
-    struct.pack(">I", 1024) + b"\x80" * 1024,
-    b"\x16\x03\x01\x02\x00\x01" + bytes(600),
-]
 
 
 @pytest.mark.parametrize("garbage", GARBAGE)

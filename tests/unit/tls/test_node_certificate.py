@@ -35,7 +35,7 @@ def test_a_good_certificate_is_used_and_its_end_is_known(tmp_path):
         ("cert", b"\xff\x00", ["tls_cert", "holds no certificate"]),
         ("ca", b"hello", ["tls_ca", "holds no certificate"]),
         ("key", b"hello", ["tls_key", "holds no private key"]),
-        ("key", issue(AUTHORITY, "n1", (), NOW)[1], ["tls_key", "does not belong"]),
+        ("key", issue(AUTHORITY, "n1", (), NOW, days=9)[1], ["tls_key", "does not belong"]),
         ("ca", STRANGER.pem, ["tls_ca", "no authority", "signed"]),
     ],
 )
@@ -100,7 +100,7 @@ def test_hosts_are_compared_as_hosts(tmp_path, hosts, host):
 
 def test_names_that_are_no_host_names_are_kept_apart(tmp_path):
     name = "Rack 4 ü"
-    pem = issue(AUTHORITY, name, ("n1",), NOW)[0]
+    pem = issue(AUTHORITY, name, ("n1",), NOW, days=9)[0]
     write_files(tmp_path)
     from cryptography import x509  # noqa: PLC0415 - only here is the binary form needed
     from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415

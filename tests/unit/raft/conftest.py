@@ -1,0 +1,15 @@
+import pytest
+from wire_ends import SECRET, End
+
+
+@pytest.fixture
+def ends():
+    made = []
+
+    def make(name, secret=SECRET, tls=None):
+        made.append(End(name, secret, tls))
+        return made[-1]
+
+    yield make
+    for end in made:
+        end.transport.destroy()
