@@ -11,6 +11,7 @@ from croncord.logs.replication import Replicator
 from croncord.node.peers import HttpPeers
 from croncord.peer_auth import PeerVerifier
 from croncord.web.peer_routes import peer_routes
+from croncord.web.tls_door import TlsDoor
 
 SECRET = b"a secret of the whole cluster"
 
@@ -48,9 +49,11 @@ class PeerServer:
         secret=SECRET,
         receive_vitals=_nobody_leads,
         handler_cancellation=True,
+        tls=None,
     ):
         self.port = port or free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self._tls = tls
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"
         self.asked = []
         self.busy = 0
         verifier = PeerVerifier(secret, self.url) if secret else None
@@ -60,6 +63,7 @@ class PeerServer:
             logs=logs,
             receive_vitals=receive_vitals,
             hand_over=_nobody_takes_over,
+            wants_certificate=tls is not None and tls.required,
         )
         app = web.Application(middlewares=[_errors, self._note])
         app.add_routes(routes)
@@ -79,10 +83,16 @@ class PeerServer:
 
     async def start(self):
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
+        if self._tls is None:
+            await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
+        else:
+            self._door = TlsDoor(self._runner.server, self._tls)
+            await self._door.open("127.0.0.1", self.port)
         return self
 
     async def stop(self):
+        if self._tls is not None:
+            await self._door.close()
         await self._runner.cleanup()
 
 

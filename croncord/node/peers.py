@@ -264,7 +264,7 @@ class HttpPeers:
             raise _QuietError(f"{node_http} has been quiet for {read_seconds:g} s") from error
         except (aiohttp.ClientError, OSError) as error:
             # TimeoutError, for connecting, is an OSError.
-            raise Unreachable(f"{node_http} does not answer: {error}") from error
+            raise Unreachable(f"{node_http} does not answer: {_why(error)}") from error
 
     def _secured(self, url: URL) -> URL:
         if self._tls is None or not self._tls.required or url.scheme == "https":
@@ -274,6 +274,14 @@ class HttpPeers:
 
 class _QuietError(Unreachable):
     """No byte came for a while."""
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return f"its certificate is not good: {error.certificate_error}"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return str(error.os_error)
+    return str(error)
 
 
 async def _refusal(response: aiohttp.ClientResponse, node_http: str) -> CronCordError:

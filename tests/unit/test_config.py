@@ -50,6 +50,11 @@ def test_a_node_finds_its_own_addresses_among_the_peers(tmp_path):
             {"name": "n1", "peer": PEERS, "secret_file": "s", "join": ["http://x"]},
             ["join and peer"],
         ),
+        ({"tls_cert": "c"}, ["tls_cert is given, and tls_key and tls_ca are not"]),
+        ({"tls_key": "k", "tls_ca": "a"}, ["tls_key is given, and tls_cert is not"]),
+        ({"tls_mode": "allow"}, ["tls_mode is allow", "no certificate"]),
+        ({"tls_mode": "maybe"}, ["tls_mode"]),
+        ({"advertise_http": "n1.example.com"}, ["advertise_http", "n1.example.com"]),
     ],
 )
 def test_impossible_settings_are_refused_with_the_setting_and_its_value(flags, words):
@@ -83,3 +88,27 @@ def test_a_secret_must_exist_be_long_and_be_private(tmp_path: Path, content, mod
 def test_paths_do_not_depend_on_where_a_process_works(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     assert load({"data_dir": "here"}).data_dir == tmp_path / "here"
+
+
+@pytest.mark.parametrize(
+    ("given", "plain", "allowed", "required"),
+    [
+        ({}, "http://127.0.0.1:8470", "http://127.0.0.1:8470", "https://127.0.0.1:8470"),
+        ({"peer": PEERS}, "http://127.0.0.1:2", "http://127.0.0.1:2", "https://127.0.0.1:2"),
+        (
+            {"peer": ["n1=127.0.0.1:1,https://127.0.0.1:2"]},
+            "https://127.0.0.1:2",
+            "http://127.0.0.1:2",
+            "https://127.0.0.1:2",
+        ),
+        ({"advertise_http": "http://n1"}, "http://n1", "http://n1", "https://n1:80"),
+        ({"advertise_http": "https://n1/"}, "https://n1", "https://n1", "https://n1"),
+        ({"advertise_http": "http://[::1]"}, "http://[::1]", "http://[::1]", "https://[::1]:80"),
+    ],
+)
+def test_the_address_a_node_is_known_by_follows_its_tls(given, plain, allowed, required):
+    given = {"name": "n1", "secret_file": "s", **given}
+    certified = given | {"tls_cert": "c", "tls_key": "k", "tls_ca": "a"}
+    assert load(given).http_url == plain
+    assert load(certified | {"tls_mode": "allow"}).http_url == allowed
+    assert load(certified).http_url == required

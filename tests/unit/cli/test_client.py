@@ -1,16 +1,21 @@
 """The client against small servers that misbehave as nodes do."""
 
 import asyncio
+import contextlib
 import socket
+import ssl
 
 import pytest
 from aiohttp import web
+from certificates import AUTHORITY, STRANGER, node_tls
+from peer_server import free_port
 from yarl import URL
 
 from croncord import errors
 from croncord.cli.client import Client
 from croncord.cli.connection import Connection
 from croncord.cli.wire import path_of, target
+from croncord.web.listen import listen
 
 
 class FakeNode:
@@ -224,3 +229,58 @@ def test_any_name_arrives_as_one_part_of_the_path(name):
     path = target(URL("http://h:1"), path_of("jobs", name, "run"), None)
     assert len(path.raw_path.split("/")) == 6
     assert path.parts[-2:] == (name.replace("/", "/"), "run") or name == "ä/ö"
+
+
+def trusting(authority):
+    return ssl.create_default_context(cadata=authority.pem.decode())
+
+
+@pytest.fixture
+async def https(tmp_path):
+    """Serve a fine answer with a certificate; returns the port."""
+
+    async def fine(_request):
+        return web.json_response(OK[1])
+
+    app = web.Application()
+    app.add_routes([web.get("/api/v1/cluster", fine)])
+    port = free_port()
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(await listen(app, "127.0.0.1", port, node_tls(tmp_path)))
+        yield port
+
+
+async def ask(url, tls=None):
+    connection = Connection(urls=(URL(url),), token=TOKEN, tls=tls)
+    async with Client(connection) as client:
+        return await client.get(path_of("cluster"))
+
+
+async def test_a_node_whose_authority_is_trusted_answers(https):
+    assert await ask(f"https://127.0.0.1:{https}", trusting(AUTHORITY)) == OK[1]
+
+
+@pytest.mark.parametrize("tls", [None, trusting(STRANGER)])
+async def test_a_certificate_of_an_unknown_authority_says_how_to_give_it(https, tls):
+    with pytest.raises(errors.Unreachable, match="not signed by an authority") as caught:
+        await ask(f"https://127.0.0.1:{https}", tls)
+    assert "--ca FILE or CRONCORD_CA_FILE" in caught.value.hint
+
+
+async def test_a_certificate_for_another_address_names_the_address(https):
+    with pytest.raises(errors.Unreachable, match=r"0\.0\.0\.0") as caught:
+        await ask(f"https://0.0.0.0:{https}", trusting(AUTHORITY))
+    assert "address that the certificate names" in caught.value.hint
+
+
+async def test_http_to_an_https_port_is_told_to_write_https(https):
+    with pytest.raises(errors.Malformed, match="speaks HTTPS") as caught:
+        await ask(f"http://127.0.0.1:{https}")
+    assert "https://" in caught.value.hint
+
+
+async def test_https_to_an_http_port_is_told_to_write_http(start):
+    node = await start(OK)
+    with pytest.raises(errors.Unreachable, match="TLS") as caught:
+        await ask(str(node.url).replace("http:", "https:"))
+    assert "http://" in caught.value.hint

@@ -1,4 +1,5 @@
 import pytest
+from certificates import AUTHORITY, STRANGER
 from yarl import URL
 
 from croncord.cli.connection import find_connection
@@ -74,3 +75,44 @@ def test_a_token_file_that_is_missing_is_told_by_name(tmp_path):
 def test_a_token_with_a_line_break_inside_is_refused_before_it_is_sent():
     with pytest.raises(ConfigError, match="characters that no token has"):
         find_connection(None, "abc\r\nX-Header: 1", {})
+
+
+def authorities(connection):
+    return {name[0][0][1] for name in (c["subject"] for c in connection.tls.get_ca_certs())}
+
+
+def name_of(authority):
+    return authority.certificate.subject.rfc4514_string().removeprefix("CN=")
+
+
+def test_a_node_on_this_machine_that_speaks_https_is_found_and_trusted(environment, tmp_path):
+    (tmp_path / "croncord/ca.pem").write_bytes(AUTHORITY.pem)
+    connection = find_connection(None, None, environment)
+    assert connection.urls == (URL("https://127.0.0.1:8470"),)
+    assert token_for(connection, "https://127.0.0.1:8470") == "local-admin"
+    assert name_of(AUTHORITY) in authorities(connection)
+    elsewhere = find_connection("https://10.0.0.1:8470", "t", environment)
+    assert name_of(AUTHORITY) in authorities(elsewhere)
+
+
+def test_an_authority_that_is_given_is_trusted_alone(environment, tmp_path):
+    (tmp_path / "croncord/ca.pem").write_bytes(AUTHORITY.pem)
+    given = tmp_path / "other.pem"
+    given.write_bytes(STRANGER.pem)
+    by_option = find_connection(None, "t", environment, str(given))
+    by_variable = find_connection(None, "t", environment | {"CRONCORD_CA_FILE": str(given)})
+    assert authorities(by_option) == authorities(by_variable) == {name_of(STRANGER)}
+
+
+@pytest.mark.parametrize(("content", "word"), [(None, "cannot read"), ("x", "no certificate")])
+def test_an_authority_that_cannot_be_read_is_told_by_name(tmp_path, content, word):
+    path = tmp_path / "ca.pem"
+    if content:
+        path.write_text(content)
+    with pytest.raises(ConfigError, match=word) as caught:
+        find_connection("https://a", "t", {}, str(path))
+    assert str(path) in str(caught.value)
+
+
+def test_without_https_no_authority_is_needed(environment):
+    assert find_connection("http://a", "t", environment, "nowhere").tls is None
