@@ -46,7 +46,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     join_token_file: Path | None = None
     secret_file: Path | None = None
     tls_cert: Path | None = None
-    """Certificate, key and authority of `croncord cluster init-tls`, all three or none."""
+    """Certificate, key and authority of `croncord cluster init-tls`, all three or none.
+
+    A node that joins is told the authority.
+    """
     tls_key: Path | None = None
     tls_ca: Path | None = None
     tls_mode: Literal["require", "allow"] = "require"
@@ -311,12 +314,13 @@ def _check_tls(settings: Settings) -> None:
     files = {key: getattr(settings, key) for key in ("tls_cert", "tls_key", "tls_ca")}
     missing = [key for key, path in files.items() if path is None]
     given = [key for key in files if key not in missing]
-    if given and missing:
+    is_told = bool(settings.join) or (settings.data_dir / "cluster-ca.pem").exists()
+    if given and missing and not (missing == ["tls_ca"] and is_told):
         raise ConfigError(
             f"{given[0]} is given, and {' and '.join(missing)} {_is_or_are(missing)} not",
             hint="All three or none; croncord cluster init-tls makes them.",
         )
-    if missing and settings.tls_mode == "allow":
+    if not given and settings.tls_mode == "allow":
         raise ConfigError(
             "tls_mode is allow, and there is no certificate",
             hint="Give tls_cert, tls_key and tls_ca; croncord cluster init-tls makes them.",

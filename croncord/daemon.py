@@ -25,7 +25,7 @@ from croncord.bootstrap import (
 from croncord.clock import SystemClock
 from croncord.config import Settings, split_address
 from croncord.daemon_log import configure_log
-from croncord.errors import CronCordError, NoLeader
+from croncord.errors import ConfigError, CronCordError, NoLeader
 from croncord.group import MembershipWatch, find_place, make_replica
 from croncord.logs.audit_fill import AuditFiller
 from croncord.logs.audit_log import AuditLog
@@ -52,6 +52,7 @@ from croncord.raft.state import Outcome
 from croncord.renewal import Renewal, node_tls
 from croncord.service import Desk
 from croncord.standing import Standing
+from croncord.tls.identity import NodeTls
 from croncord.web.api.metrics import GAUGES
 from croncord.web.app import create_app
 from croncord.web.join_route import join_route
@@ -112,10 +113,8 @@ class Daemon:
         self._book = SightingBook(self._clock)
         self._admin_token = admin_token(settings.data_dir)
         self._standing = Standing(settings.data_dir)
-        self._tls = node_tls(settings, self._clock)
-        self._renewal = Renewal(
-            data_dir=settings.data_dir, tls=self._tls, reread=reread, clock=self._clock
-        )
+        self._tls = self._find_certificate()
+        self._renewal = Renewal(data_dir=settings.data_dir, reread=reread, clock=self._clock)
         first = settings.bootstrap_token_file
         self._first_token = bootstrap_token(first) if first else None
         self.over: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -128,12 +127,23 @@ class Daemon:
         self._renewal.listen()
         self._place = await find_place(self._settings, self._standing, self._clock)
         self._vault = SecretVault(self._place.secret)
+        self._tls = self._tls or self._find_certificate()
+        if self._tls is None and self._settings.tls_cert is not None:
+            raise ConfigError(
+                "tls_ca is not given, and the cluster that let this node in told no authority",
+                hint="Give the authority's certificate with --tls-ca.",
+            )
+        self._renewal.keep_new(self._tls)
         await self._open_stores()
         await self._join_group()
         self._keep_outputs()
         self._start_machines()
         await self._open_doors()
         self._in_background("introduction", self._introduce(), endless=False)
+
+    def _find_certificate(self) -> NodeTls | None:
+        told = self._standing.authority_file
+        return node_tls(self._settings, self._clock, told_authority=told)
 
     async def _open_stores(self) -> None:
         data_dir, name = self._settings.data_dir, self._settings.name
@@ -268,11 +278,12 @@ class Daemon:
             invitations=Invitations(self._place.secret),
             audit=self._audit,
             vault=self._vault,
+            authority=self._authority,
         )
         self._book.on_progress(self._desk.tell_progress)
         app = create_app(
             self._desk,
-            tls=self._tls is not None and self._tls.required,
+            tls=self._requires_tls,
             allowed_hosts={socket.gethostname(), split_address(settings.http, "http")[0]},
             peer_routes=peer_routes(
                 verifier=PeerVerifier(self._place.secret, settings.http_url),
@@ -282,7 +293,7 @@ class Daemon:
                 hand_over=self._replica.transfer_leadership,
                 ledger=self._ledger,
                 audit=self._audit,
-                wants_certificate=self._tls is not None and self._tls.required,
+                wants_certificate=self._requires_tls,
             ),
             extra_routes=[join_route()],
             error_page=render_error,
@@ -291,6 +302,13 @@ class Daemon:
         setup_pages(app, self._desk, self._logs)
         self._on_stop(await listen(app, *split_address(settings.http, "http"), tls=self._tls))
         self._say(f"CronCord is running at {settings.http_url}")
+
+    @property
+    def _requires_tls(self) -> bool:
+        return self._tls is not None and self._tls.required
+
+    def _authority(self) -> str:
+        return self._tls.authority if self._tls is not None and self._tls.required else ""
 
     async def _introduce(self) -> None:
         introduction = Introduction(

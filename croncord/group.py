@@ -41,6 +41,8 @@ async def find_place(settings: Settings, standing: Standing, clock: Clock) -> Pl
         answer = await _join(settings, record, clock, secret)
         if settings.secret_file is None:
             standing.keep_secret(answer.secret)
+        if answer.certificate_authority:
+            standing.keep_authority(answer.certificate_authority)
         secret = answer.secret
         others = answer.members
         record = ClusterRecord(

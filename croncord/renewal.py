@@ -24,11 +24,15 @@ LOOK_SECONDS: Final = 86400.0
 _DAY_SECONDS: Final = 86400
 
 
-def node_tls(settings: Settings, clock: Clock) -> NodeTls | None:
-    """Return this node's certificate in use, None when it has none. Raises ConfigError."""
-    if settings.tls_cert is None or settings.tls_key is None or settings.tls_ca is None:
+def node_tls(settings: Settings, clock: Clock, *, told_authority: Path) -> NodeTls | None:
+    """Return this node's certificate in use; None without one, or before its authority is known.
+
+    `told_authority` is where a node that joined keeps what it was told. Raises ConfigError.
+    """
+    authority = settings.tls_ca or (told_authority if told_authority.exists() else None)
+    if settings.tls_cert is None or settings.tls_key is None or authority is None:
         return None
-    files = TlsFiles(cert=settings.tls_cert, key=settings.tls_key, ca=settings.tls_ca)
+    files = TlsFiles(cert=settings.tls_cert, key=settings.tls_key, ca=authority)
     identity = Identity(name=settings.name, host=urlsplit(settings.http_url).hostname or "")
     return NodeTls(files, identity, clock.now(), required=settings.tls_mode == "require")
 
@@ -43,7 +47,7 @@ def leave_authority(data_dir: Path, tls: NodeTls | None) -> None:
         path.unlink(missing_ok=True)
         return
     aside = path.with_name("ca.pem.new")
-    aside.write_bytes(tls.files.ca.read_bytes())
+    aside.write_text(tls.authority, encoding="ascii")
     aside.replace(path)
 
 
@@ -51,19 +55,18 @@ class Renewal:
     """Follows HUP, and the certificate's age."""
 
     def __init__(
-        self,
-        *,
-        data_dir: Path,
-        tls: NodeTls | None,
-        reread: Callable[[], Settings] | None,
-        clock: Clock,
+        self, *, data_dir: Path, reread: Callable[[], Settings] | None, clock: Clock
     ) -> None:
         """`reread` reads all settings from where they came from at the start."""
         self._data_dir = data_dir
-        self._tls = tls
-        leave_authority(data_dir, tls)
+        self._tls: NodeTls | None = None
         self._reread = reread
         self._clock = clock
+
+    def keep_new(self, tls: NodeTls | None) -> None:
+        """Renew this certificate from now on."""
+        self._tls = tls
+        leave_authority(self._data_dir, tls)
 
     def listen(self) -> None:
         """React to HUP from now on."""

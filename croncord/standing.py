@@ -1,6 +1,7 @@
 """What the data directory remembers of the node's place in a cluster, besides the journal.
 
 cluster.secret   the cluster secret, made here or received on joining (mode 0600)
+cluster-ca.pem   the authority of the nodes' certificates, received on joining
 cluster.json     the other nodes as last known, so that a restart needs no --join
 removed.json     this node was removed; its disk must never take part again
 """
@@ -46,6 +47,7 @@ class Standing:
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
         self.secret_file = data_dir / "cluster.secret"
+        self.authority_file = data_dir / "cluster-ca.pem"
         self._record_file = data_dir / "cluster.json"
         self._removed_file = data_dir / "removed.json"
 
@@ -88,6 +90,10 @@ class Standing:
         """Store the cluster secret, durably and for this user only."""
         _write(self.secret_file, secret + b"\n")
 
+    def keep_authority(self, pem: str) -> None:
+        """Store the authority that the cluster told of."""
+        _write(self.authority_file, pem.encode())
+
     def record(self) -> ClusterRecord:
         """Return what is known of the cluster; an empty record on a node that was always alone."""
         try:
@@ -106,7 +112,7 @@ class Standing:
         """Note that this node was removed, and forget the cluster secret."""
         note = RemovalNote(name=name, cluster_id=self.record().cluster_id, at=at)
         _write(self._removed_file, msgspec.json.encode(note))
-        for path in (self.secret_file, self._record_file):
+        for path in (self.secret_file, self.authority_file, self._record_file):
             with contextlib.suppress(FileNotFoundError):
                 path.unlink()
 

@@ -67,6 +67,7 @@ class Office:
         self.clock = clock
         self.sightings = ()
         self.offsets = {}
+        self.authority = ""
         self.desk = Desk(
             name="n1",
             replica=replica,
@@ -79,6 +80,7 @@ class Office:
             invitations=Invitations(CLUSTER_SECRET),
             audit=audit,
             vault=SecretVault(b"the cluster secret"),
+            authority=lambda: self.authority,
         )
 
     @classmethod

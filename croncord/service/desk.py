@@ -42,7 +42,9 @@ class Desk:
         invitations: Invitations | None = None,
         audit: AuditTrail | None = None,
         vault: Vault | None = None,
+        authority: Callable[[], str] = str,
     ) -> None:
+        """Take the ports; `authority` signs the certificate that every node must have, if it must."""
         agreement = Agreement(replica, clock)
         self.name = name
         self.clock = clock
@@ -53,7 +55,7 @@ class Desk:
         self.people = PeopleService(agreement)
         self.access = AccessService(agreement, self.people, admin_token_sha256)
         self.cluster = ClusterService(agreement, name, sightings, peers)
-        self.membership = MembershipService(agreement, name, invitations)
+        self.membership = MembershipService(agreement, name, invitations, authority)
         self.runs = RunService(agreement, ledger, logs, peers, name=name, sightings=sightings)
         self.search = SearchService(agreement, self.runs, logs, peers, name)
         self.jobs = JobService(agreement, self.runs, check_syntax)

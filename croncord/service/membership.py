@@ -2,7 +2,7 @@
 
 import asyncio
 import shlex
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Annotated, Final
 from urllib.parse import urlsplit
@@ -54,8 +54,18 @@ class NewJoinToken(Value, frozen=True, kw_only=True):
 class MembershipService:
     """Lets machines in and out."""
 
-    def __init__(self, agreement: Agreement, name: str, invitations: Invitations | None) -> None:
-        """Take what seals the secret; None on a node that has none, which lets nobody in."""
+    def __init__(
+        self,
+        agreement: Agreement,
+        name: str,
+        invitations: Invitations | None,
+        authority: Callable[[], str] = str,
+    ) -> None:
+        """Take what seals the secret; None on a node that has none, which lets nobody in.
+
+        `authority` is told to those who are let in.
+        """
+        self._authority = authority
         self._agreement = agreement
         self._name = name
         self._invitations = invitations
@@ -95,6 +105,8 @@ class MembershipService:
         first = sorted(nodes, key=lambda node: (node.name != self._name, not node.up, node.name))
         joins = [f"--join {shlex.quote(node.http)}" for node in first[:URLS_SHOWN]]
         words = [f"CRONCORD_JOIN_TOKEN={token}", "croncord", "serve", *joins]
+        if self._authority():
+            words.append("--tls-cert cert.pem --tls-key key.pem")
         if any(is_loopback(_host("raft", node.raft)) for node in nodes):
             words += _beside(list(nodes))
         return " ".join(words)
@@ -143,6 +155,7 @@ class MembershipService:
             role=role,
             members={node.name: node.raft for node in others},
             urls=tuple(node.http for node in others),
+            certificate_authority=self._authority(),
         )
         return inviting.seal(opened, answer)
 
@@ -164,6 +177,15 @@ class MembershipService:
         """Refuse what could not work: names and addresses that nobody could use."""
         errors = list(name_errors(request.name))
         errors += _address_errors(request)
+        if self._authority() and not request.http.startswith("https:"):
+            errors.append(
+                FieldError(
+                    "http",
+                    "this cluster requires TLS; make a certificate with `croncord cluster "
+                    f"init-tls --name {request.name}` where its CA is, and start the node with "
+                    "--tls-cert and --tls-key",
+                )
+            )
         state = self._agreement.state
         others = [node for node in state.nodes.values() if node.name != request.name]
         if not errors:

@@ -30,12 +30,16 @@ class NodeTls:
         self.contexts: Contexts
         """Those for new connections; replaced as a whole, also seen by other threads."""
         self.expires_at: datetime
+        self.authority: str
+        """Certificates of those whose signature is trusted, in PEM."""
         self.reload(at)
 
     def reload(self, at: datetime) -> None:
         """Use what the files hold now. Raises ConfigError and keeps what it had."""
         certificate = check_files(self.files, self._identity, at)
+        authority = self.files.ca.read_text(encoding="ascii", errors="replace")
         self.contexts = make_contexts(self.files)
+        self.authority = authority
         self.expires_at = certificate.not_valid_after_utc
 
     def seconds_left(self, at: datetime) -> float:

@@ -112,3 +112,12 @@ def test_the_address_a_node_is_known_by_follows_its_tls(given, plain, allowed, r
     assert load(given).http_url == plain
     assert load(certified | {"tls_mode": "allow"}).http_url == allowed
     assert load(certified).http_url == required
+
+
+def test_a_node_that_joins_is_told_the_authority_and_keeps_it(tmp_path):
+    certified = {"tls_cert": "c", "tls_key": "k", "data_dir": str(tmp_path)}
+    load({**certified, "join": ["https://127.0.0.1:1"]})
+    with pytest.raises(ConfigError, match="tls_ca is not"):
+        load(certified)
+    (tmp_path / "cluster-ca.pem").touch()
+    load(certified)

@@ -2,6 +2,7 @@
 
 import msgspec
 import pytest
+from certificates import AUTHORITY
 from desks import ADMIN, CLUSTER_SECRET, Office, fast_directory
 from web_clients import door_to
 
@@ -131,6 +132,24 @@ async def test_who_cannot_be_let_in_is_told_why(tmp_path, office, door, fields, 
     with pytest.raises(ConfigError, match=words):
         await find_place(wanted, Standing(tmp_path), Hasty())
     assert not (tmp_path / "cluster.json").exists()
+
+
+async def test_a_machine_is_told_the_authority_of_a_cluster_that_requires_tls(
+    tmp_path, office, door
+):
+    office.authority = AUTHORITY.pem.decode()
+    certified = {"tls_cert": tmp_path / "cert.pem", "tls_key": tmp_path / "key.pem"}
+    await place_of(tmp_path, door, join_token=await token(office), **certified)
+    assert Standing(tmp_path).authority_file.read_bytes() == AUTHORITY.pem
+
+
+async def test_a_machine_without_a_certificate_is_told_how_to_get_one(tmp_path, office, door):
+    office.authority = AUTHORITY.pem.decode()
+    made = await office.desk.membership.create_join_token(ADMIN, {})
+    assert made["command"].endswith("--tls-cert cert.pem --tls-key key.pem")
+    with pytest.raises(ConfigError, match=r"requires TLS.*init-tls --name n9"):
+        await place_of(tmp_path, door, join_token=made["token"])
+    assert "n9" not in office.replica.state.nodes
 
 
 class Hasty(SystemClock):
