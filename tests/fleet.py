@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -51,11 +52,13 @@ class FleetNode:
         self.log = fleet.directory / f"{name}.log"
         self._arguments = arguments
         self.process: subprocess.Popen | None = None
+        self.ca: Path | None = None
+        """The authority that signed its certificate, once it has one."""
 
     def start(self, *, environment: dict[str, str] | None = None) -> None:
         command = [sys.executable, "-m", "croncord", "serve", *self._arguments]
         command += ["--name", self.name, "--data-dir", str(self.data_dir)]
-        command += ["--http", self.url.removeprefix("http://"), "--raft", self.raft]
+        command += ["--http", self.url.rpartition("/")[2], "--raft", self.raft]
         command += ["--bootstrap-token-file", str(self.fleet.token_file)]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
@@ -87,10 +90,15 @@ class FleetNode:
         for key, value in headers.items():
             request.add_header(key.replace("_", "-"), value)
         try:
-            with urllib.request.urlopen(request, timeout=timeout_seconds) as answer:  # noqa: S310
+            with urllib.request.urlopen(  # noqa: S310
+                request, timeout=timeout_seconds, context=self._trust()
+            ) as answer:
                 return Answer(answer.status, answer.headers, answer.read())
         except urllib.error.HTTPError as error:
             return Answer(error.code, error.headers, error.read())
+
+    def _trust(self) -> ssl.SSLContext | None:
+        return ssl.create_default_context(cafile=self.ca) if self.ca else None
 
     def get(self, path: str, **headers):
         """GET and return the JSON of a 200."""
