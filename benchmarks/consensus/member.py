@@ -14,6 +14,8 @@ from pathlib import Path
 from croncord.credentials import User
 from croncord.raft.commands import PutUser
 from croncord.raft.replica import RaftReplica
+from croncord.tls.certificate import Identity, TlsFiles
+from croncord.tls.identity import NodeTls
 
 
 def command(number: int, size: int) -> PutUser:
@@ -44,6 +46,12 @@ async def load(replica: RaftReplica, in_flight: int, seconds: int, size: int) ->
     }
 
 
+def certificate(name: str, directory: Path) -> NodeTls:
+    node = directory / name
+    files = TlsFiles(cert=node / "cert.pem", key=node / "key.pem", ca=directory / "ca.pem")
+    return NodeTls(files, Identity(name=name, host="127.0.0.1"), datetime.now(UTC))
+
+
 async def main() -> None:
     name, directory, members = sys.argv[1], Path(sys.argv[2]), json.loads(sys.argv[3])
     replica = RaftReplica(
@@ -52,6 +60,7 @@ async def main() -> None:
         members=members,
         data_dir=directory,
         secret=b"the secret of the benchmark",
+        tls=certificate(name, Path(sys.argv[4])) if len(sys.argv) > 4 else None,
     )
     await replica.start()
     reader = asyncio.StreamReader()

@@ -17,10 +17,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from etcd import Etcd, is_available
+
+from croncord.tls.directory import Directory, NodeWish
 
 IN_FLIGHT = (1, 32, 512)
 
@@ -38,12 +41,12 @@ def free_ports(count: int) -> list[int]:
 class Ours:
     """Three nodes."""
 
-    def __init__(self, directory: Path, ports: list[int]) -> None:
+    def __init__(self, directory: Path, ports: list[int], *more: str) -> None:
         members = {f"n{i}": f"127.0.0.1:{port}" for i, port in enumerate(ports[:3])}
         member = str(Path(__file__).with_name("member.py"))
         self._processes = [
             subprocess.Popen(
-                [sys.executable, member, name, str(directory / name), json.dumps(members)],
+                [sys.executable, member, name, str(directory / name), json.dumps(members), *more],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
@@ -80,14 +83,30 @@ class Ours:
             process.wait()
 
 
+class OursUnderTls(Ours):
+    """Three nodes with certificates."""
+
+    def __init__(self, directory: Path, ports: list[int]) -> None:
+        tls = directory / "tls"
+        wishes = [NodeWish(f"n{number}") for number in range(3)]
+        Directory(tls, datetime.now(UTC)).provide(wishes, days=1)
+        super().__init__(directory, ports, str(tls))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=2)
     parser.add_argument("--bytes", type=int, default=200)
+    parser.add_argument("--tls", action="store_true")
+    parser.add_argument("--no-etcd", action="store_true")
     options = parser.parse_args()
     systems: dict[str, Any] = {"croncord": Ours}
-    if is_available():
+    if options.tls:
+        systems["under TLS"] = OursUnderTls
+    if options.no_etcd:
+        pass
+    elif is_available():
         systems["etcd"] = Etcd
     else:
         print("etcd, etcdctl or wrk is missing: measuring only ours")
