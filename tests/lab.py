@@ -61,6 +61,8 @@ class Lab:
     def __init__(self, program: str, directory: Path) -> None:
         self.program = program
         self.token_file = directory / "admin.token"
+        self.tls = directory / "tls"
+        """The authority that the first roll-out makes."""
         self.inventory = Path()
         self.hosts: list[Host] = []
 
@@ -97,7 +99,11 @@ class Lab:
 
     def play(self, playbook: str, *options: str, wheel: Path | None = None, **variables) -> Recap:
         """Run a playbook as an operator would."""
-        given = {"croncord_token_path": str(self.token_file), **variables}
+        given = {
+            "croncord_token_path": str(self.token_file),
+            "croncord_tls_dir": str(self.tls),
+            **variables,
+        }
         if wheel is not None:
             given["croncord_wheel"] = str(wheel)
             given["croncord_wheelhouse"] = os.environ["CRONCORD_TEST_WHEELHOUSE"]
@@ -126,7 +132,14 @@ class Lab:
     def curl(self, host: Host, path: str, *options: str) -> Answer:
         """Run curl as it is given."""
         command = ["curl", "--silent", "--max-time", "10", "--dump-header", "/dev/stderr"]
-        command += ["--write-out", "\n%{http_code}", *options, self.url(host) + path]
+        command += [
+            "--cacert",
+            str(self.ca_file),
+            "--write-out",
+            "\n%{http_code}",
+            *options,
+            self.url(host) + path,
+        ]
         ended = subprocess.run([self.program, "exec", *command], capture_output=True, check=False)
         content, _, status = ended.stdout.rpartition(b"\n")
         lines = [line.partition(": ") for line in ended.stderr.decode().splitlines()]
@@ -138,8 +151,12 @@ class Lab:
         assert answer.status == 200, (host, path, answer)
         return answer.json()
 
+    @property
+    def ca_file(self) -> Path:
+        return self.tls / "ca.pem"
+
     def url(self, host: Host) -> str:
-        return f"http://{host.address}:{HTTP_PORT}"
+        return f"https://{host.address}:{HTTP_PORT}"
 
     def is_ready(self, host: Host) -> bool:
         return self.call(host, "GET", "/readyz").status == 200

@@ -7,7 +7,7 @@ machines without CronCord. Keys are EC P-256, signatures ECDSA with SHA-256, in 
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Final
 from urllib.parse import quote, unquote
 
@@ -89,7 +89,7 @@ def issue(
     host that is neither a name nor an address.
     """
     key = ec.generate_private_key(ec.SECP256R1())
-    ends = min(at + timedelta(days=days), authority.certificate.not_valid_after_utc)
+    ends = min(at + timedelta(days=days), ends_at(authority.certificate))
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:_COMMON_NAME_MAX])])
     names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(NODE_URI + quote(name, ""))]
     names += [_general_name(host) for host in with_own_hosts(hosts)]
@@ -115,6 +115,13 @@ def issue(
         .sign(authority.key, SHA256())
     )
     return certificate.public_bytes(Encoding.PEM), _private_pem(key)
+
+
+def ends_at(certificate: x509.Certificate) -> datetime:
+    """Return when a certificate ends, also with releases of `cryptography` before 42."""
+    if hasattr(certificate, "not_valid_after_utc"):
+        return certificate.not_valid_after_utc
+    return certificate.not_valid_after.replace(tzinfo=timezone.utc)  # noqa: UP017 - older Pythons
 
 
 def is_signed_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:

@@ -11,6 +11,7 @@ is answered) or left unknown. Runs alone: no third-party package and no other fi
 """
 
 import json
+import ssl
 import sys
 import threading
 import time
@@ -29,6 +30,7 @@ class Client(threading.Thread):
     def __init__(self, name: str, order: dict, *, insists: bool) -> None:
         super().__init__(name=name)
         self._order = order
+        self._trust = ssl.create_default_context(cafile=order["ca"])
         self._insists = insists
         self._names = [name, *(other for other in order["nodes"] if other != name)]
         self._notes = Path(order["notes"] + f".notes-{name}").open("a", encoding="utf-8")  # noqa: SIM115 - open as long as it lives
@@ -74,7 +76,9 @@ class Client(threading.Thread):
         request.add_header("Authorization", f"Bearer {self._order['token']}")
         request.add_header("Content-Type", "application/json")
         try:
-            with urllib.request.urlopen(request, timeout=REQUEST_SECONDS) as answer:  # noqa: S310 - as above
+            with urllib.request.urlopen(  # noqa: S310 - as above
+                request, timeout=REQUEST_SECONDS, context=self._trust
+            ) as answer:
                 return answer.status, json.loads(answer.read() or b"{}")
         except urllib.error.HTTPError as error:
             with error:

@@ -80,6 +80,7 @@ class Story:
             json.dumps(
                 {
                     "nodes": {host.name: self.lab.url(host) for host in self.lab.hosts},
+                    "ca": str(self.lab.ca_file),
                     "prefix": f"load{self._rounds}",
                     "token": self.lab.token_file.read_text().strip(),
                     "notes": str(stem),

@@ -1,0 +1,1 @@
+../../../../../croncord/tls/authority.py
