@@ -119,6 +119,7 @@ def test_a_token_lets_one_machine_in_once(growing):
     assert "neither a join token nor the cluster secret" in start_in_vain(third)
 
 
+@pytest.mark.slow
 def test_one_survivor_of_three_is_recovered_and_the_others_join_it_anew(growing):
     first = growing.nodes[0]
     for name in ("n2", "n3"):
