@@ -14,7 +14,7 @@ Imported by the shim: standard library only.
 """
 
 # Plain paths: this is loaded for every shim, where pathlib costs memory and buys nothing.
-# ruff: noqa: PTH104, PTH108, PTH118
+# ruff: noqa: PTH104, PTH108, PTH118, PTH123
 
 import json
 import os

@@ -88,9 +88,8 @@ class RunService:
             trigger=trigger,
             since=since,
             until=until,
-            job_ids=job_ids_in_reach(agreed, who),
         )
-        rows = self.rows(agreed, where, job=job, limit=limit + 1, before=cursor)
+        rows = self.rows(agreed, who, where, job=job, limit=limit + 1, before=cursor)
         shown = rows[:limit]
         more = len(rows) > limit
         told = self._progress()

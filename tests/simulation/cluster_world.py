@@ -8,7 +8,7 @@ import asyncio
 import contextvars
 import random
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
 from cluster_account import Account
 from cluster_ledger import SimulatedLedger
@@ -224,7 +224,6 @@ class SimulatedNode:
             peers,
             clock=self.clock,
             addresses=self._other_addresses,
-            oldest=lambda: datetime.min.replace(tzinfo=UTC),
             on_filled=lambda: None,
             oldest=lambda: oldest_kept(self.clock.now(), Keep().days),
         )
