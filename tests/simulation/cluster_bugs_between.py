@@ -5,7 +5,7 @@ from cluster_bugs import Patch, bug, handle
 from croncord.lifecycle import RunState
 from croncord.logs.ledger_fill import LedgerFiller
 from croncord.node import agent, backfilling, lock_desk, ticking
-from croncord.raft import cluster_apply, dependents, endings, runs_apply
+from croncord.raft import dependents, endings, nodes_apply, runs_apply
 from croncord.raft.commands import TriggerRun
 from croncord.raft.state import ClusterState
 
@@ -150,4 +150,4 @@ def what_is_out_of_sight_goes_on(patch: Patch) -> None:
 @bug("unexplained")
 def a_node_that_joins_gets_no_row(patch: Patch) -> None:
     """`on_join` is not looked at."""
-    patch(cluster_apply, "_run_on_join", lambda *_arguments: [])
+    patch(nodes_apply, "_run_on_join", lambda *_arguments: [])
