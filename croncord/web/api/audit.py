@@ -122,5 +122,6 @@ ENDPOINTS = (
         summary="Who changed what, newest first",
         query=AuditQuery,
         answer=AuditPage,
+        also=(NDJSON, CSV),
     ),
 )

@@ -97,6 +97,8 @@ class Endpoint:
     """Type of the JSON body; `bytes` for raw ones."""
     answer: Any = None
     """Type of the JSON answer; `bytes` for raw ones, None for none."""
+    also: tuple[str, ...] = ()
+    """Other media types that the answer may come in."""
     status: int = 200
     other_status: int | None = None
     """Another one that a success may have, such as 201 where something was made."""

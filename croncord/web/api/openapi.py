@@ -141,7 +141,10 @@ def _answer(endpoint: Endpoint) -> Json:
         return {"description": "Bytes", "content": {"*/*": {}}}
     return {
         "description": "Done",
-        "content": {"application/json": {"schema": _schema(endpoint.answer)}},
+        "content": {
+            "application/json": {"schema": _schema(endpoint.answer)},
+            **{media: {} for media in endpoint.also},
+        },
     }
 
 

@@ -102,5 +102,6 @@ ENDPOINTS = (
         summary="Find lines in the output of many runs, newest first",
         query=SearchQuery,
         answer=Found,
+        also=(NDJSON,),
     ),
 )
