@@ -13,7 +13,7 @@ from typing import NamedTuple
 from lab import Host, Lab, wait_for
 
 CALM_SECONDS = 4
-RECOVERY_SECONDS = 120
+RECOVERY_SECONDS = 240
 """When to give up; the times measured are in the report."""
 WITNESS = "/var/log/witness"
 KEYED = f"""#!/bin/sh
