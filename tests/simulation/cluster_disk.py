@@ -23,6 +23,9 @@ class Disk:
     image: tuple[bytes, ...] = ()
     log: list[Entry] = field(default_factory=list)
     synced: int = 0
+    _members: tuple[str, ...] = ()
+    _bounds: tuple[int, int] = (-1, -1)
+    _end: Entry | None = None
 
     @property
     def last(self) -> int:
@@ -36,8 +39,13 @@ class Disk:
         return None
 
     def members(self) -> tuple[str, ...]:
-        found = (entry.data for entry in reversed(self.log) if entry.kind == "members")
-        return next(found, self.base_members)
+        # Looked for in the whole log: only when it has another end or another beginning.
+        bounds, end = (self.base, self.last), self.log[-1] if self.log else None
+        if bounds != self._bounds or end is not self._end:
+            found = (entry.data for entry in reversed(self.log) if entry.kind == "members")
+            self._members = next(found, self.base_members)
+            self._bounds, self._end = bounds, end
+        return self._members
 
     def crash(self, rng) -> None:
         """Lose some or all of what was not synced."""
