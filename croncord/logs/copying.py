@@ -75,7 +75,8 @@ class Copying:
         try:
             if self._starts_in_seconds > 0:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._changed.wait(), self._starts_in_seconds)
+                    async with asyncio.timeout(self._starts_in_seconds):
+                        await self._changed.wait()
             while True:
                 self._changed.clear()
                 limit = limits[self.wish.closed is None]
@@ -91,7 +92,8 @@ class Copying:
                 self._failures = min(self._failures + 1, 10)
                 with suppress(TimeoutError):
                     pause = longest * random.uniform(0.5, 1)  # noqa: S311 - spreads the load only
-                    await asyncio.wait_for(self._changed.wait(), pause)
+                    async with asyncio.timeout(pause):
+                        await self._changed.wait()
         finally:
             self._local.rest(self.key)
 
@@ -133,7 +135,8 @@ class Copying:
         # That the output is over means that the end of its run is about to be agreed on. The
         # digest comes with that, and the source need not be asked for it.
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), AGREED_SECONDS)
+            async with asyncio.timeout(AGREED_SECONDS):
+                await self._changed.wait()
             return False
         status = await self._reach.peers.log_status(address, self.key)
         if status is None or not status.complete:

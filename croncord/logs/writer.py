@@ -115,7 +115,8 @@ class GroupWriter(Generic[Batch]):
         await asyncio.sleep(HURRIED_WINDOW_SECONDS)
         if not hurried:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._hurry.wait(), WINDOW_SECONDS)
+                async with asyncio.timeout(WINDOW_SECONDS):
+                    await self._hurry.wait()
 
     async def _write_once(self) -> None:
         self._wanted.clear()
@@ -149,7 +150,8 @@ class GroupWriter(Generic[Batch]):
                 self.failure = error
                 if not await self._make_room():
                     with suppress(TimeoutError):
-                        await asyncio.wait_for(self._interrupt.wait(), self._retry_seconds)
+                        async with asyncio.timeout(self._retry_seconds):
+                            await self._interrupt.wait()
             else:
                 if self.failure is not None:
                     _log.warning("%s writes again", self._name)

@@ -70,7 +70,9 @@ class Dispatcher:
             log.warning("could not decide: %s", error, extra={"action": "decide_failed"})
             wait_seconds = RETRY_SECONDS
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._news.wait(), max(0.0, wait_seconds))
+            # Not wait_for: before Python 3.12 it loses a cancellation that comes with the news.
+            async with asyncio.timeout(max(0.0, wait_seconds)):
+                await self._news.wait()
 
     async def _decide(self, status: ReplicaStatus) -> float:
         """Propose everything that can be decided now; returns seconds until the next look."""
