@@ -8,7 +8,7 @@ Imported by the shim: standard library only.
 """
 
 # Plain paths: this is loaded for every shim, where pathlib costs memory and buys nothing.
-# ruff: noqa: PTH103, PTH106, PTH110, PTH118, PTH123
+# ruff: noqa: PTH103, PTH106, PTH110, PTH118, PTH120, PTH123
 
 import contextlib
 import os
@@ -23,6 +23,8 @@ CPU: Final = "cpu"
 OUTSIDE: Final = "outside"
 
 CPU_PERIOD_MICROSECONDS: Final = 100_000
+
+_MAKE_TRIES = 5
 
 
 class Group:
@@ -51,7 +53,7 @@ class Group:
     def make(self, order: Mapping[str, Any]) -> None:
         """Make it with the limits of an order, see `croncord.node.order`. Raises OSError."""
         for directory in self._directories:
-            os.makedirs(directory, mode=0o755, exist_ok=True)
+            _make(directory)
         if order["memory_bytes"] is not None and self.holds_memory:
             self._hold_memory(self._places[MEMORY], order["memory_bytes"])
         if order["processes"] is not None and self.holds_processes:
@@ -120,6 +122,7 @@ class Group:
                     continue
                 except OSError:  # somebody lives there: whoever tidies up comes again
                     return False
+            _leave_nothing(os.path.dirname(directory))
         return True
 
     def _hold_memory(self, place: str, limit: int) -> None:
@@ -156,6 +159,20 @@ def group_of(order: Mapping[str, Any]) -> Group | None:
     """Return the group that an order names; None on a machine where none may be used."""
     places = order.get("group")
     return Group(places) if places else None
+
+
+def _make(directory: str) -> None:
+    # The last run of a node to end takes away what it is made in, perhaps at this moment.
+    for _ in range(_MAKE_TRIES - 1):
+        with contextlib.suppress(FileNotFoundError):
+            return os.makedirs(directory, mode=0o755, exist_ok=True)
+    return os.makedirs(directory, mode=0o755, exist_ok=True)
+
+
+def _leave_nothing(home: str) -> None:
+    if not _read(home, "cgroup.subtree_control").strip():
+        with contextlib.suppress(OSError):  # other runs are in it
+            os.rmdir(home)
 
 
 def _write(directory: str, name: str, value: int | str) -> None:

@@ -42,7 +42,11 @@ class Hierarchy(NamedTuple):
 
 
 class GroupHome:
-    """The groups of one node's runs; `places` is a directory for each role, see `Group`."""
+    """The groups of one node's runs; `places` is a directory for each role, see `Group`.
+
+    The directory comes with the first run and goes with the last one, unless it hands controllers
+    on: so a daemon that is killed and not started again leaves nothing behind, or one empty group.
+    """
 
     def __init__(
         self, places: Mapping[str, Path], lacking: str = "", own: Path | None = None
@@ -141,7 +145,7 @@ def find_home(
         base = _base(unified.own, is_systemd=systemd.exists())
         if base is None:
             lacking = f"the control group {unified.own} is not delegated to the daemon"
-        elif not (lacking := _make(base / name)):
+        else:
             places[MEMBERS], own = base / name, unified.own
             enabled, lacking = _hand_on(base, base / name)
             places |= dict.fromkeys(enabled, base / name)
@@ -162,14 +166,6 @@ def _base(own: Path, *, is_systemd: bool) -> Path | None:
     return None
 
 
-def _make(home: Path) -> str:
-    try:
-        home.mkdir(exist_ok=True)
-    except OSError as error:
-        return f"no control group can be made at {home}: {error.strerror}"
-    return ""
-
-
 def _hand_on(base: Path, home: Path) -> tuple[list[str], str]:
     """Give the home its controllers; returns those it has, and why it lacks one."""
     offered = (base / "cgroup.controllers").read_text().split()
@@ -180,10 +176,9 @@ def _hand_on(base: Path, home: Path) -> tuple[list[str], str]:
             lacking = f"the control group {base} has no controller for it"
             continue
         try:
-            for group in (base, home):
-                control = group / "cgroup.subtree_control"
-                if controller not in control.read_text().split():
-                    control.write_text(f"+{controller}")
+            _enable(controller, base)
+            home.mkdir(exist_ok=True)
+            _enable(controller, home)
         except OSError:  # then this one is not bounded by the kernel, and the sentence says so
             lacking = (
                 f"the daemon sits in the control group {base} itself; as a systemd service it needs "
@@ -192,6 +187,12 @@ def _hand_on(base: Path, home: Path) -> tuple[list[str], str]:
             continue
         enabled.append(controller)
     return enabled, lacking
+
+
+def _enable(controller: str, group: Path) -> None:
+    control = group / "cgroup.subtree_control"
+    if controller not in control.read_text().split():
+        control.write_text(f"+{controller}")
 
 
 def _handed_version_1(found: list[Hierarchy], *, is_systemd: bool) -> list[Hierarchy]:

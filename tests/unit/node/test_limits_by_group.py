@@ -38,6 +38,8 @@ async def test_a_run_has_a_group_of_its_own_that_is_gone_when_it_has_ended(group
     end = await grouped_bench.runner.wait(key)
     assert (end.outcome, end.survivors) == ("killed", ())
     assert groups_left(grouped_bench.groups) == []
+    home = Path(group).parent
+    assert not home.exists() or (home / "cgroup.subtree_control").read_text().strip()
 
 
 async def test_processor_time_is_that_of_the_whole_tree_also_when_nobody_waited_for_it(
@@ -151,6 +153,7 @@ async def test_a_node_that_comes_back_removes_empty_groups_and_keeps_those_of_it
 
 async def test_a_group_that_cannot_be_made_costs_the_run_nothing_but_a_note(grouped_bench):
     home = Path(grouped_bench.groups.places("x", [])["members"]).parent
+    home.mkdir(exist_ok=True)
     (home / "cgroup.max.descendants").write_text("0")
     _, end = await grouped_bench.run("exit 3")
     assert (end.outcome, end.exit_code) == ("exited", 3)
