@@ -227,7 +227,7 @@ async def put_meanwhile(nodes, seconds):
             answer = await node.ask("put", 30, id=f"fuzz-{confirmed % JOBS}")
             refused += not answer["ok"]
             confirmed += answer["ok"]
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(1)  # few: what is agreed takes memory too
         minutes = (time.monotonic() - begin) / 60
         if time.monotonic() - reported > REPORT_SECONDS and minutes > min(1, seconds / 120):
             reported = time.monotonic()
