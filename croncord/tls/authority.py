@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
+    PublicFormat,
     load_pem_private_key,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -75,7 +76,12 @@ def read_authority(pem: bytes, key_pem: bytes) -> Authority:
     key = load_pem_private_key(key_pem, password=None)
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise ValueError("the key is no elliptic curve key")  # noqa: TRY004 - a wrong file
-    if key.public_key() != certificate.public_key():
+    # By their bytes: older releases of `cryptography` take equal keys for different ones.
+    ours, certified = (
+        each.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        for each in (key.public_key(), certificate.public_key())
+    )
+    if ours != certified:
         raise ValueError("the key does not belong to the certificate")
     return Authority(certificate, key)
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 import pytest
 from fleet import TOKEN, wait_for
+from growing_fleet import GrowingFleet, start_in_vain
 from tls_fleet import TlsFleet, arguments_of, croncord, init_tls, refuses_plain_http
 
 pytestmark = pytest.mark.cluster
@@ -217,3 +218,29 @@ def test_a_running_cluster_moves_to_tls_by_two_rolling_restarts_and_back(tmp_pat
         assert told == [told[0] + timedelta(seconds=n) for n in range(int(seconds) + 1)]
         assert seconds > 5
         fleet.restart(node, "--tls-mode", "allow")
+
+
+def certify(node, tls, *arguments):
+    node._arguments = [*node._arguments, *arguments]
+    node.url = node.url.replace("http:", "https:")
+    node.ca = tls / "ca.pem"
+
+
+def test_a_machine_joins_with_its_own_certificate_and_is_told_the_authority(tmp_path):
+    tls = tmp_path / "tls"
+    init_tls(tls, "--name", "n1", "--name", "n2")
+    fleet = GrowingFleet(tmp_path)
+    certify(fleet["n1"], tls, *arguments_of(tls, "n1"))
+    with fleet:
+        without = fleet.machine("n3")
+        fleet.give(without, fleet.make_token()["token"])
+        assert "croncord cluster init-tls --name n3" in start_in_vain(without)
+        second = fleet.machine("n2")
+        certify(second, tls, *arguments_of(tls, "n2")[:4])
+        fleet.give(second, fleet.make_token()["token"])
+        fleet.take(second)
+        assert (second.data_dir / "cluster-ca.pem").read_bytes() == (tls / "ca.pem").read_bytes()
+        assert fleet.roles() == {"n1": "leader", "n2": "follower"}
+        assert second.stop() == 0
+        second.start()
+        wait_for(lambda: fleet.is_member(second), 40, "the restarted node")

@@ -70,6 +70,13 @@ def test_secrets_are_the_same_on_all_hosts_and_closed_to_others(cluster):
         assert modes == {"600"}
 
 
+def test_pages_and_api_are_https_and_say_so_to_http(cluster):
+    for host in cluster.hosts:
+        assert cluster.url(host).startswith("https:")
+        asked = f"curl -s {cluster.url(host).replace('https:', 'http:')}/"
+        assert "speaks HTTPS" in cluster.run("exec", *asked.split()).stdout
+
+
 @pytest.mark.parametrize("options", [(), ("--check",)])
 def test_a_second_run_changes_nothing(cluster, wheel, options):
     recap = cluster.play("site.yml", *options, wheel=wheel)
