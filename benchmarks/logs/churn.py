@@ -1,9 +1,12 @@
 """100,000 runs with output under retention: how much larger the files are than what is in them.
 
-    python benchmarks/logs/churn.py [--runs 100000] [--days 12]
+    python benchmarks/logs/churn.py [--runs 100000] [--keep 500]
+    python benchmarks/logs/churn.py --days 12
 
-So many runs are spread over simulated days, of sizes as scripts have them (half print next to
-nothing, a few print megabytes); after each day retention is applied with room for the last three.
+So many runs of 50 jobs, of sizes as scripts have them (half print next to nothing, a few print
+megabytes). The first spreads them over 24 simulated hours with retention once a minute, of which each
+job keeps the newest; the second over days of which the last three are kept. Files and what is in them
+are looked at every hour, or day.
 """
 
 import argparse
@@ -56,24 +59,26 @@ def live_bytes(store: LogStore) -> int:
     return total
 
 
-async def churn(root: Path, runs: int, days: int) -> None:
+async def churn(
+    root: Path, runs: int, *, spans: int, span: timedelta, passes: int, keep: Keep
+) -> None:
+    """Spread runs over so many spans of time, with so many passes of retention in each."""
     chance = random.Random(6)
     clock = ManualClock(START)
     store = await LogStore.start(root / "logs")
     ledger = await RunLedger.start(root / "ledger")
-    retention = Retention(store.local, ledger, clock, Keep(days=2, runs_per_job=10**9))
-    per_day = runs // days
-    raw = 0
+    retention = Retention(store.local, ledger, clock, keep)
+    raw = n = 0
     print(
-        f"{'day':>4}{'runs':>9}{'raw MB':>9}{'file MB':>9}{'live MB':>9}{'ratio':>7}{'bite ms':>9}"
+        f"{'span':>4}{'runs':>9}{'raw MB':>9}{'file MB':>9}{'live MB':>9}{'ratio':>7}{'pass ms':>9}"
     )
-    for day in range(days):
-        clock.step(86_400 if day else 0)
-        for start in range(0, per_day, 500):
-            rows = []
-            closing = []
-            for n in range(start, min(start + 500, per_day)):
-                at = START + timedelta(days=day, milliseconds=86_399_000 * n // per_day)
+    for number in range(spans):
+        took = 0.0
+        for part in range(passes):
+            closing, rows = [], []
+            begin = number * passes + part
+            while n < runs * (begin + 1) // (spans * passes):
+                at = START + span * spans * (n / runs)
                 key = LogKey(run_id(f"job-{n % 50}", at, str(n)), 1)
                 size, frames = output(chance)
                 raw += size
@@ -81,16 +86,18 @@ async def churn(root: Path, runs: int, days: int) -> None:
                 await store.append(key, 0, frames)
                 closing.append(store.close(key))
                 rows.append(row(key.run_id, at, n, size))
+                n += 1
             await asyncio.gather(*closing)
             ledger.put(rows)
-        begun = time.perf_counter()
-        await retention.apply()
+            clock.step(span.total_seconds() / passes)
+            begun = time.perf_counter()
+            await retention.apply()
+            took += time.perf_counter() - begun
         await store.local.flush()
-        took = (time.perf_counter() - begun) * 1000
         files, live = file_bytes(root / "logs"), live_bytes(store)
         print(
-            f"{day + 1:>4}{(day + 1) * per_day:>9}{raw / 1e6:>9.0f}{files / 1e6:>9.1f}"
-            f"{live / 1e6:>9.1f}{files / live:>7.2f}{took:>9.0f}",
+            f"{number + 1:>4}{n:>9}{raw / 1e6:>9.0f}{files / 1e6:>9.1f}"
+            f"{live / 1e6:>9.1f}{files / live:>7.2f}{took * 1000 / passes:>9.1f}",
             flush=True,
         )
     await store.stop()
@@ -117,10 +124,17 @@ def row(run: str, at: datetime, n: int, size: int) -> Run:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", type=int, default=100_000)
-    parser.add_argument("--days", type=int, default=12)
+    parser.add_argument("--keep", type=int, default=500, help="runs per job")
+    parser.add_argument("--days", type=int, default=0)
     arguments = parser.parse_args()
+    if arguments.days:
+        keep = Keep(days=2, runs_per_job=10**9)
+        how = {"spans": arguments.days, "span": timedelta(days=1), "passes": 24}
+    else:
+        keep = Keep(runs_per_job=arguments.keep)
+        how = {"spans": 24, "span": timedelta(hours=1), "passes": 60}
     with tempfile.TemporaryDirectory() as name:
-        asyncio.run(churn(Path(name), arguments.runs, arguments.days))
+        asyncio.run(churn(Path(name), arguments.runs, keep=keep, **how))
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
 
 

@@ -18,9 +18,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from croncord.logs.block_table import after_block, blocks_from
 from croncord.logs.blocks import DamagedError, decode_block, decode_header
 from croncord.logs.days import BLOCKS
-from croncord.logs.disk import JOURNAL, ROWS, SETTINGS, UNSEALED, unpack_inline
+from croncord.logs.disk import (
+    JOURNAL,
+    ROWS,
+    SETTINGS,
+    UNSEALED,
+    row_value,
+    row_values,
+    unpack_inline,
+)
 from croncord.logs.keys import KEY_BYTES, LogRow, block_offset, day_of, day_start, unpack_row
 from croncord.logs.store import Store
 
@@ -81,7 +90,7 @@ def check_content(root: Path, day: str) -> Iterator[bytes]:
 def _rows(index: Store, first: bytes, day: str) -> list[tuple[bytes, bytes]]:
     rows: list[tuple[bytes, bytes]] = []
     with index.read() as reading:
-        for raw_key, value in reading.from_key(ROWS, first):
+        for raw_key, value in row_values(reading, first):
             if len(rows) == _ROWS_AT_ONCE or day_of(raw_key) != day:
                 break
             rows.append((raw_key, value))
@@ -90,7 +99,7 @@ def _rows(index: Store, first: bytes, day: str) -> list[tuple[bytes, bytes]]:
 
 def _row(index: Store, raw_key: bytes) -> bytes | None:
     with index.read() as reading:
-        return reading.get(ROWS, raw_key)
+        return row_value(reading, raw_key)
 
 
 def _is_sound(blocks: Store | None, raw_key: bytes, value: bytes, pace: "_Pace") -> bool:
@@ -115,7 +124,7 @@ def _sound_end(blocks: Store, raw_key: bytes, pace: "_Pace") -> int:
     key = raw_key
     while True:
         with blocks.read() as reading:
-            found = next(reading.from_key(BLOCKS, key), None)
+            found = next(blocks_from(reading, key), None)
         if found is None or not found[0].startswith(raw_key) or len(found[0]) <= KEY_BYTES:
             return end
         if block_offset(found[0]) != end:
@@ -123,7 +132,7 @@ def _sound_end(blocks: Store, raw_key: bytes, pace: "_Pace") -> int:
         end += decode_header(found[1]).size
         decode_block(found[1])
         pace.read(len(found[1]))
-        key = found[0] + b"\0"
+        key = after_block(found[0])
 
 
 class _Pace:

@@ -1,8 +1,8 @@
 """The output store on disk: an index environment and one block environment per day.
 
     index   jrn   sequence          -> what came in during one commit window
-            run   output            -> its row; the whole output when it is small
-            act   output            -> empty: not sealed yet
+            run   output            -> its row once it is sealed; the whole output when it is small
+            act   output            -> its row while it is not
             cfg   name              -> format version, next journal sequence
     blocks  of a day: output, offset -> about 128 KiB of frames, compressed
 
@@ -10,13 +10,15 @@ Blocks are committed before the index. A crash between leaves some bytes in bloc
 journal; the offset tells.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from heapq import merge
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Final
 
 from croncord.errors import StoreError
+from croncord.logs.block_table import after_block, block_below, blocks_from, put_block
 from croncord.logs.blocks import (
     BlockHeader,
     DamagedError,
@@ -92,12 +94,24 @@ class Disk:
         if found is None:
             with self.index.write() as writing:
                 writing.put(SETTINGS, b"format", FORMAT)
+        elif found == FORMAT:
+            self._move_unsealed()
         elif found != FORMAT:
             self.index.close()
             hint = "Start the version of CronCord that wrote it, or move it away."
             raise StoreError(
                 f"{root} has format {found.decode()}, not {FORMAT.decode()}", hint=hint
             )
+
+    def _move_unsealed(self) -> None:
+        """Bring rows to their table that the first version kept among the sealed ones."""
+        with self.index.read() as reading:
+            left = [key for key, row in reading.from_key(UNSEALED, _NOTHING) if not row]
+        if left:
+            with self.index.write() as writing:
+                for raw_key in left:
+                    writing.put(UNSEALED, raw_key, writing.get(ROWS, raw_key) or _NOTHING)
+                    writing.delete(ROWS, raw_key)
 
     def write(self, batch: Batch) -> None:
         """Commit; everything in the batch is durable when this returns. May be repeated."""
@@ -129,12 +143,12 @@ class Disk:
             for raw_key in (*batch.deleted, *batch.forgotten):
                 index.delete(ROWS, raw_key)
                 index.delete(UNSEALED, raw_key)
-            for raw_key, row in batch.rows:
-                index.put(ROWS, raw_key, pack_row(row))
-                if row.sealed:
-                    index.delete(UNSEALED, raw_key)
-                else:
-                    index.put(UNSEALED, raw_key, _NOTHING)
+            # In order, and each row where it stays: pages that are split in the middle, because
+            # rows come out of order or grow, stay half empty.
+            for raw_key, row in sorted(batch.rows, key=lambda item: item[0]):
+                table, other = (ROWS, UNSEALED) if row.sealed else (UNSEALED, ROWS)
+                index.put(table, raw_key, pack_row(row))
+                index.delete(other, raw_key)
             if batch.floor:
                 index.put(SETTINGS, _FLOOR, batch.floor)
             if entry is not None:
@@ -145,8 +159,8 @@ class Disk:
                 index.delete(JOURNAL, key)
 
     def _write_blocks(self, blocks: Sequence[tuple[bytes, Block]]) -> None:
-        by_day = sorted(blocks, key=lambda item: day_of(item[0]))
-        for day, of_day in groupby(by_day, key=lambda item: day_of(item[0])):
+        in_order = sorted(blocks, key=lambda item: (item[0], item[1].offset))
+        for day, of_day in groupby(in_order, key=lambda item: day_of(item[0])):
             encoded = [
                 (block_key(raw_key, block.offset), encode_block(block.header, block.data))
                 for raw_key, block in of_day
@@ -191,7 +205,7 @@ class Disk:
     def row(self, raw_key: bytes) -> LogRow | None:
         """Return what the index holds of an output."""
         with self.index.read() as reading:
-            value = reading.get(ROWS, raw_key)
+            value = row_value(reading, raw_key)
         return None if value is None else unpack_row(value)
 
     def unsealed(self) -> list[bytes]:
@@ -205,7 +219,7 @@ class Disk:
             if store is None:
                 return Position()
             with store.read() as reading:
-                last = reading.below(BLOCKS, _after(raw_key))
+                last = block_below(reading, _after(raw_key))
         if last is None or not last[0].startswith(raw_key):
             return Position()
         header = decode_header(last[1])
@@ -224,12 +238,12 @@ class Disk:
             if store is None:
                 return offset, b""
             with store.read() as reading:
-                first = reading.below(BLOCKS, block_key(raw_key, offset + 1))
+                first = block_below(reading, block_key(raw_key, offset + 1))
                 if first is None or not first[0].startswith(raw_key):
                     return offset, b""
                 start = block_offset(first[0])
                 size = 0
-                for key, value in reading.from_key(BLOCKS, first[0]):
+                for key, value in blocks_from(reading, first[0]):
                     if size and (size >= limit or key != block_key(raw_key, start + size)):
                         break
                     values.append(value)
@@ -255,13 +269,13 @@ class Disk:
                 return None
             while True:
                 with store.read() as reading:
-                    found = next(reading.from_key(BLOCKS, key), None)
+                    found = next(blocks_from(reading, key), None)
                 if found is None or not found[0].startswith(raw_key):
                     return None
                 try:
                     decode_block(found[1])
                 except DamagedError:
-                    key = found[0] + b"\0"
+                    key = after_block(found[0])
                 else:
                     return block_offset(found[0])
 
@@ -281,7 +295,7 @@ class Disk:
     def count_sealed(self) -> int:
         """Return how many outputs are sealed."""
         with self.index.read() as reading:
-            return reading.count(ROWS) - reading.count(UNSEALED)
+            return reading.count(ROWS)
 
     def file_bytes(self) -> int:
         """Return what the index and all days take on disk."""
@@ -290,7 +304,7 @@ class Disk:
     def outputs(self, first: bytes = b"", limit: int = 1000) -> list[tuple[bytes, bytes]]:
         """Return keys and packed rows in order, from the first key not below `first`."""
         with self.index.read() as reading:
-            return list(islice(reading.from_key(ROWS, first), limit))
+            return list(islice(row_values(reading, first), limit))
 
     def block_with_lines(self, raw_key: bytes, lines: int) -> int:
         """Return the offset of the last block from which at least `lines` lines follow, else 0."""
@@ -301,7 +315,7 @@ class Disk:
                 key = _after(raw_key)
                 counted = 0
                 while counted < lines:
-                    item = reading.below(BLOCKS, key)
+                    item = block_below(reading, key)
                     if item is None or not item[0].startswith(raw_key):
                         return 0
                     key = item[0]
@@ -319,6 +333,16 @@ class Disk:
         self.index.close()
 
 
+def row_value(reading: Reading, raw_key: bytes) -> bytes | None:
+    """Return the packed row of an output, sealed or not."""
+    return reading.get(ROWS, raw_key) or reading.get(UNSEALED, raw_key) or None
+
+
+def row_values(reading: Reading, first: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield keys and packed rows in order, sealed or not, from the first key not below `first`."""
+    return merge(reading.from_key(ROWS, first), reading.from_key(UNSEALED, first))
+
+
 def _commit_nothing(store: Store, table: str) -> None:
     for change in (True, False):
         with store.write() as writing:
@@ -331,8 +355,8 @@ def _commit_nothing(store: Store, table: str) -> None:
 def _put_blocks(store: Store, encoded: Sequence[tuple[bytes, bytes]]) -> None:
     with store.write() as writing:
         for key, value in encoded:
-            if len(encoded) > 1 or writing.get(BLOCKS, key) != value:
-                writing.put(BLOCKS, key, value)
+            if len(encoded) > 1 or next(blocks_from(writing, key), None) != (key, value):
+                put_block(writing, key, value)
 
 
 def pack_inline(data: bytes) -> bytes:

@@ -20,6 +20,7 @@ from croncord.model import LogInfo
 from croncord.ports import LogKey
 
 KEY_BYTES: Final = 17
+BLOCK_KEY_BYTES: Final = KEY_BYTES + 8
 ATTEMPT_MAX: Final = 0xFFFF
 
 _STAMP_BYTES = 6
@@ -142,4 +143,4 @@ def block_key(raw: bytes, offset: int) -> bytes:
 
 def block_offset(key: bytes) -> int:
     """Return the offset in a block's key."""
-    return unpack_number(key[KEY_BYTES:])
+    return unpack_number(key[KEY_BYTES:BLOCK_KEY_BYTES])

@@ -7,6 +7,7 @@ from log_material import NOMINAL, a_key, end, numbered, out, store_at, text, wri
 
 from croncord.errors import StoreError
 from croncord.frames import decode_frames
+from croncord.logs.block_table import blocks_from, put_block
 from croncord.logs.keys import day_of, pack, pack_row, unpack_row
 from croncord.logs.scrub import Scrub
 from croncord.logs.soundness import is_short, is_sound
@@ -27,12 +28,12 @@ def change_blocks(path, change):
     """Change the blocks of the day: `change` gets the list of keys and values."""
     day = Store(path / DAY, ["blocks"])
     with day.write() as writing:
-        blocks = list(writing.from_key("blocks", b""))
+        blocks = list(blocks_from(writing, b""))
         for key, value in change(blocks):
             if value is None:
-                writing.delete("blocks", key)
+                writing.delete_prefix("blocks", key)
             else:
-                writing.put("blocks", key, value)
+                put_block(writing, key, value)
     day.close()
 
 
