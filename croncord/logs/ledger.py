@@ -3,6 +3,7 @@
     run       run id                 -> the row
     job_id, state, reason, node, trigger:
               value, zero, run id    -> empty
+    job_state job, zero, state, zero, run id -> empty; a lone zero: it is complete
 
 A page walks the indexes of all filters at once, from the newest down: whichever stands highest is
 moved to the others' position, so the cost is that of the rarest value (a leapfrog join, Veldhuizen
@@ -15,7 +16,8 @@ import heapq
 import logging
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Final
@@ -25,12 +27,14 @@ import msgspec
 from croncord.logs.blocks import DamagedError
 from croncord.logs.ledger_rows import (
     INDEXED,
+    PAIR,
     bounds,
     day_ids,
     day_of_id,
     index_keys,
     matches,
     pack_run,
+    pair_key,
     stored_bytes,
     unpack_run,
     wanted_prefixes,
@@ -51,7 +55,10 @@ PAGE_ROWS: Final = 300
 WAITING_MAX: Final = 20_000
 """Rows in memory for a disk that refuses them: some 20 MB."""
 
+INDEXED_AT_ONCE: Final = 5000
+
 _NOTHING = b""
+_COMPLETE = b"\0"
 _log = logging.getLogger(__name__)
 Changes = Mapping[str, Run | None]
 """Rows to write by id, None to delete."""
@@ -77,6 +84,9 @@ class RunLedger:
         """Rows by job since somebody emptied it."""
         self.added_bytes: Counter[str] = Counter()
         """Bytes of output of these rows."""
+        self._day_counts: dict[str, tuple[int, int]] = {}
+        """What `days` found, of days that have not changed since."""
+        self._day_changes: Counter[str] = Counter()
 
     @classmethod
     async def start(cls, path: Path) -> "RunLedger":
@@ -85,7 +95,9 @@ class RunLedger:
         def prepare() -> Store:
             if path.is_dir() and is_short(path) and not is_sound(path):
                 set_aside(path)
-            return Store(path, [ROWS, *INDEXED])
+            store = Store(path, [ROWS, *INDEXED, PAIR])
+            _complete_pairs(store)
+            return store
 
         return cls(await asyncio.to_thread(prepare))
 
@@ -104,6 +116,7 @@ class RunLedger:
             self._waiting[run.id] = run
             self.added[run.job_id] += 1
             self.added_bytes[run.job_id] += stored_bytes(run)
+        self._changed(run.id for run in rows)
         self._writer.kick()
         if len(self._waiting) > WAITING_MAX and self._writer.failure is not None:
             excess = list(islice(self._waiting, len(self._waiting) - WAITING_MAX))
@@ -115,6 +128,7 @@ class RunLedger:
     async def delete(self, run_ids: Sequence[str]) -> None:
         """Forget rows; returns when that is on disk, which works on a full disk too."""
         self._waiting |= dict.fromkeys(run_ids)
+        self._changed(run_ids)
         await self._writer.flush_relief()
 
     def get(self, run_id: str) -> Run | None:
@@ -168,27 +182,37 @@ class RunLedger:
     async def days(self) -> dict[str, tuple[int, int]]:
         """Return the number of rows of each UTC day and their checksum; see `day_ids`."""
         found: dict[str, tuple[int, int]] = {}
-        while True:
-            day = await asyncio.to_thread(self._next_day, max(found, default=""))
-            if day is None:
-                return found
-            found[day[0]] = day[1:]
+        while (day := self._next_day(max(found, default=""))) is not None:
+            known, changes = self._day_counts.get(day), self._day_changes[day]
+            if known is None:
+                known = await asyncio.to_thread(self._count, day)
+                if changes == self._day_changes[day]:
+                    self._day_counts[day] = known
+            found[day] = known
+        return found
 
-    def _next_day(self, after: str) -> tuple[str, int, int] | None:
+    def _next_day(self, after: str) -> str | None:
         with self._store.read() as reading:
             start = day_ids(after)[1].encode() if after else b""
             first = next(reading.from_key(ROWS, start), None)
-            if first is None:
-                return None
-            day = day_of_id(first[0].decode())
-            last = day_ids(day)[1].encode()
-            count = check = 0
-            for key, value in reading.from_key(ROWS, first[0]):
+            return None if first is None else day_of_id(first[0].decode())
+
+    def _count(self, day: str) -> tuple[int, int]:
+        first, last = (each.encode() for each in day_ids(day))
+        count = check = 0
+        with self._store.read() as reading:
+            for key, value in reading.from_key(ROWS, first):
                 if key >= last:
                     break
                 count += 1
                 check ^= zlib.crc32(value)
-        return day, count, check
+        return count, check
+
+    def _changed(self, run_ids: Iterable[str]) -> None:
+        """Forget what was counted of the days of these rows."""
+        for day in {day_of_id(run_id) for run_id in run_ids}:
+            self._day_counts.pop(day, None)
+            self._day_changes[day] += 1
 
     async def rows_from(self, first: str, last: str) -> list[Run]:
         """Return rows on disk from the id `first` to below `last`, oldest first: some hundred."""
@@ -225,13 +249,33 @@ class RunLedger:
             for run_id, run in batch.items():
                 _replace(writing, run_id, run)
 
-    def _settle(self, _batch: Changes) -> None:
+    def _settle(self, batch: Changes) -> None:
         self._in_flight = {}
+        self._changed(batch)
 
     def _relief(self) -> Callable[[], None] | None:
         changes = {**self._in_flight, **self._waiting}
         deleted = {run_id: None for run_id, run in changes.items() if run is None}
         return (lambda: self._commit(deleted)) if deleted else None
+
+
+def _complete_pairs(store: Store) -> None:
+    """Make the index of job and state for rows of a version that had none."""
+    with store.read() as reading:
+        if reading.get(PAIR, _COMPLETE) is not None:
+            return
+    first = b""
+    while True:
+        with store.read() as reading:
+            rows = list(islice(reading.from_key(ROWS, first), INDEXED_AT_ONCE))
+        with store.write() as writing:
+            for _key, value in rows:
+                with suppress(DamagedError):  # it is fetched from elsewhere, and indexed then
+                    writing.put(*pair_key(unpack_run(value)), _NOTHING)
+            if not rows:
+                writing.put(PAIR, _COMPLETE, _NOTHING)
+                return
+        first = rows[-1][0] + b"\0"
 
 
 def _replace(writing: Writing, run_id: str, run: Run | None) -> None:

@@ -20,6 +20,8 @@ from croncord.ports import RunFilter
 
 INDEXED: Final = ("job_id", "state", "reason", "node", "trigger")
 """Fields of `Run` and of `RunFilter` that have an index each."""
+PAIR: Final = "job_state"
+"""The index of both: a job that rarely fails would else be looked through from end to end."""
 
 _VALUE_BYTES_MAX = 256
 _ID_BYTES = 15
@@ -74,13 +76,20 @@ def index_keys(run: Run) -> Iterator[tuple[str, bytes]]:
         value = getattr(run, field)
         if value:
             yield field, index_prefix(str(value)) + run.id.encode()
+    yield pair_key(run)
+
+
+def pair_key(run: Run) -> tuple[str, bytes]:
+    """Return a row's entry in the index of job and state."""
+    return PAIR, index_prefix(run.job_id) + index_prefix(run.state) + run.id.encode()
 
 
 def wanted_prefixes(where: RunFilter) -> list[tuple[str, bytes]]:
     """Return the index prefixes that a row must have all of."""
-    return [
-        (field, index_prefix(getattr(where, field))) for field in INDEXED if getattr(where, field)
-    ]
+    wanted = {name: index_prefix(value) for name in INDEXED if (value := getattr(where, name))}
+    if where.job_id and where.state:
+        wanted = {PAIR: wanted.pop("job_id") + wanted.pop("state")} | wanted
+    return list(wanted.items())
 
 
 def bounds(where: RunFilter, before: str) -> tuple[bytes, bytes]:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from croncord.lifecycle import Reason, RunState, Trigger
 from croncord.logs.ledger import RunLedger
-from croncord.logs.ledger_rows import pack_run, unpack_run
+from croncord.logs.ledger_rows import PAIR, pack_run, unpack_run
+from croncord.logs.store import Reading
 from croncord.model import Run, run_id
 from croncord.ports import RunFilter
 
@@ -177,3 +178,51 @@ def test_whatever_is_put_pages_equal_a_filtered_sorted_list(tmp_path_factory, st
 def test_rows_survive_being_written_down_with_every_field():
     run = msgspec.structs.replace(row(), exit_code=-9, environment={"A": "b"}, cpu_seconds=0.25)
     assert unpack_run(pack_run(run)) == run
+
+
+async def test_the_failed_runs_of_a_job_that_rarely_fails_are_not_looked_for_in_all_its_rows(
+    tmp_path, monkeypatch
+):
+    rows = [row(n, state="failed" if n in (100, 101) else "succeeded") for n in range(300)]
+    rows += [row(n, job="j2", state="failed") for n in range(300)]
+    seeks = []
+    below = Reading.below
+    async with ledger_at(tmp_path) as ledger:
+        ledger.put(rows)
+        await ledger.flush()
+        monkeypatch.setattr(Reading, "below", lambda *args: seeks.append(1) or below(*args))
+        found = ledger.page(RunFilter(job_id="j1", state="failed"), limit=100)
+    assert found == [rows[101], rows[100]]
+    assert len(seeks) <= 4
+
+
+async def test_a_ledger_of_an_older_version_gets_its_missing_index_when_it_is_opened(tmp_path):
+    rows = [row(minute) for minute in range(30)]
+    async with ledger_at(tmp_path) as ledger:
+        ledger.put(rows)
+        await ledger.flush()
+        with ledger._store.write() as writing:
+            writing.delete_prefix(PAIR, b"")
+    async with ledger_at(tmp_path) as ledger:
+        found = ledger.page(RunFilter(job_id="j1", state="succeeded"), limit=100)
+    assert found == rows[::-1]
+
+
+async def test_days_that_have_not_changed_are_counted_once(tmp_path):
+    counted = []
+    async with ledger_at(tmp_path) as ledger:
+        ledger.put([row(minute) for minute in (0, 1, 3 * 1440)])
+        await ledger.flush()
+        first = await ledger.days()
+        assert sorted(count for count, _ in first.values()) == [1, 2]
+        count = ledger._count
+        ledger._count = lambda day: counted.append(day) or count(day)
+        assert await ledger.days() == first
+        assert counted == []
+        ledger.put([row(2)])
+        await ledger.flush()
+        second = await ledger.days()
+        assert len(counted) == 1
+        assert second[counted[0]][0] == 3
+        await ledger.delete([row(2).id])
+        assert await ledger.days() == first

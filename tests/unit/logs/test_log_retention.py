@@ -188,6 +188,7 @@ async def test_who_did_not_answer_is_asked_again_until_it_has_told_what_it_has(l
         others,
         clock=clock,
         addresses=lambda: {"n2": "http://n2", "n3": "http://n3"},
+        oldest=lambda: NOW - timedelta(days=90),
         on_filled=lambda: None,
     )
     task = asyncio.create_task(filler.run())
