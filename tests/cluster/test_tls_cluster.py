@@ -39,6 +39,10 @@ def metric(node, name):
     return float(re.search(rf"^{name} (\S+)$", text, re.MULTILINE)[1])
 
 
+def _certified(shown):
+    return shown if shown["certificate_expires_at"] else None
+
+
 def test_a_job_is_created_runs_on_each_node_and_its_output_is_read_through_others(certified):
     fleet = certified
     fields = {
@@ -64,7 +68,10 @@ def test_a_job_is_created_runs_on_each_node_and_its_output_is_read_through_other
             assert log == f"hello from {run['node']}\n".encode()
     for node in fleet.nodes:
         assert node.get("/api/v1/logs/search?q=hello")["nodes_not_answering"] == []
-        shown = node.get(f"/api/v1/nodes/{node.name}")
+        path = f"/api/v1/nodes/{node.name}"
+        shown = wait_for(  # told with the vitals, which may not have come yet
+            lambda node=node, path=path: _certified(node.get(path)), 20, "vitals of all nodes"
+        )
         assert shown["http"] == node.url
         assert shown["state"] == "up"
         assert shown["certificate_expires_at"] > "2027"

@@ -187,8 +187,8 @@ class History(RuleBasedStateMachine):
         assert len(set(self.cluster.claims)) == len(self.cluster.claims)
 
     @invariant()
-    def a_row_is_final_once_unless_it_was_lost(self):
-        finals = [(r.id, r.state) for r in self.cluster.rows if r.state is not RunState.LOST]
+    def a_final_state_stays_unless_it_was_lost(self):
+        finals = {(r.id, r.state) for r in self.cluster.rows if r.state is not RunState.LOST}
         assert len({run_id for run_id, _ in finals}) == len(finals)
         assert not {state for _, state in finals} & OPEN_STATES
 

@@ -167,8 +167,8 @@ UNEVEN = "{} in the {} field is not even: counting starts again {}."
             "H H * * *",
             [
                 (
-                    "H stands for a number drawn for each job, so another job gets other times "
-                    "than these."
+                    "H stands for a number drawn for each job when it is created: its own times "
+                    "will differ from these, and come as often."
                 )
             ],
         ),
