@@ -5,23 +5,16 @@ The number and a checksum of each day's entries are compared with every other no
 the day is read. Entries are a function of the commands, so all nodes' together are the whole.
 """
 
-import asyncio
-import logging
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from datetime import timedelta
 from typing import Final, Protocol
 
 from croncord.audit import AuditEntry
 from croncord.clock import Clock
-from croncord.errors import CronCordError
 from croncord.logs.audit_log import KEPT_DAYS, AuditLog
+from croncord.logs.filling import Filling
 
-FIRST_PAUSE_SECONDS: Final = 1.0
-RETRY_SECONDS: Final = 5.0
 PAUSE_SECONDS: Final = 3600.0
-
-_log = logging.getLogger(__name__)
 
 
 class AuditPeers(Protocol):
@@ -51,33 +44,22 @@ class AuditFiller:
         self._trail = trail
         self._peers = peers
         self._clock = clock
-        self._addresses = addresses
+        self._filling = Filling(
+            "days of the audit trail",
+            self._fill_from,
+            lacks=trail.lacks_entries,
+            clock=clock,
+            addresses=addresses,
+            pause_seconds=PAUSE_SECONDS,
+        )
 
     async def run(self) -> None:
         """Compare for ever; cancel to stop."""
-        await self._clock.sleep(FIRST_PAUSE_SECONDS)
-        while True:
-            self._trail.lacks_entries.clear()
-            pause_seconds = PAUSE_SECONDS if await self.fill() else RETRY_SECONDS
-            with suppress(TimeoutError):
-                async with asyncio.timeout(pause_seconds):
-                    await self._trail.lacks_entries.wait()
-                    await asyncio.sleep(RETRY_SECONDS)
+        await self._filling.run()
 
-    async def fill(self) -> bool:
-        """Ask every member once; whether one of them answered."""
-        has_answered = False
-        for name, address in self._addresses().items():
-            try:
-                count = await self._fill_from(address)
-            except CronCordError as error:
-                # The next member has the same entries; with none, this is done again soon.
-                _log.info("no audit entries from %s: %s", name, error)
-                continue
-            has_answered = True
-            if count:
-                _log.info("took %d days of the audit trail from %s", count, name)
-        return has_answered
+    async def fill(self) -> set[str]:
+        """Ask every member once; returns who answered."""
+        return await self._filling.ask()
 
     async def _fill_from(self, address: str) -> int:
         theirs = await self._peers.audit_days(address)

@@ -6,23 +6,18 @@ node's; where they differ the day's rows are read, and those that are missing he
 that says `lost` gives way to one that knows better.
 """
 
-import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Final, Protocol
 
 from croncord.clock import Clock
-from croncord.errors import CronCordError
 from croncord.lifecycle import RunState
+from croncord.logs.filling import Filling
 from croncord.logs.ledger import RunLedger
 from croncord.logs.ledger_rows import day_ids, stored_bytes
 from croncord.model import Run
 
-FIRST_PAUSE_SECONDS: Final = 1.0
-RETRY_SECONDS: Final = 5.0
 PAUSE_SECONDS: Final = 6 * 3600.0
-
-_log = logging.getLogger(__name__)
 
 
 class LedgerPeers(Protocol):
@@ -55,42 +50,24 @@ class LedgerFiller:
         """
         self._ledger = ledger
         self._peers = peers
-        self._clock = clock
-        self._addresses = addresses
-        self._on_filled = on_filled
         self._oldest = oldest
+        self._filling = Filling(
+            "ledger rows",
+            self._fill_from,
+            lacks=ledger.lacks_rows,
+            clock=clock,
+            addresses=addresses,
+            pause_seconds=PAUSE_SECONDS,
+            on_filled=on_filled,
+        )
 
     async def run(self) -> None:
-        """Compare for ever; cancel to stop.
+        """Compare for ever; cancel to stop."""
+        await self._filling.run()
 
-        Who did not answer may be the one that has what is lacking: it is asked until it does.
-        """
-        await self._clock.sleep(FIRST_PAUSE_SECONDS)
-        answered: set[str] = set()
-        begun = self._clock.monotonic()
-        while True:
-            if self._ledger.lacks_rows.is_set() or self._clock.monotonic() > begun + PAUSE_SECONDS:
-                self._ledger.lacks_rows.clear()
-                answered, begun = set(), self._clock.monotonic()
-            answered |= await self.fill(answered)
-            await self._clock.sleep(RETRY_SECONDS)
-
-    async def fill(self, known: Collection[str] = ()) -> set[str]:
-        """Ask every member once, but for those in `known`; returns who answered."""
-        answered = set()
-        for name, address in self._addresses().items():
-            if name in known:
-                continue
-            try:
-                count = await self._fill_from(address)
-            except CronCordError as error:
-                _log.info("no ledger rows from %s: %s", name, error)
-                continue
-            answered.add(name)
-            if count:
-                _log.info("took %d ledger rows from %s", count, name)
-                self._on_filled()
-        return answered
+    async def fill(self) -> set[str]:
+        """Ask every member once; returns who answered."""
+        return await self._filling.ask()
 
     async def _fill_from(self, address: str) -> int:
         theirs = await self._peers.ledger_days(address)

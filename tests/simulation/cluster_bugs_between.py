@@ -1,5 +1,7 @@
 """Planted bugs in the rules between jobs: locks, dependents, calendars, backfills, limits, the ledger."""
 
+import asyncio
+
 from cluster_bugs import Patch, bug, handle
 
 from croncord.lifecycle import RunState
@@ -129,8 +131,8 @@ def caught_up_all_at_once(patch: Patch) -> None:
 def a_ledger_is_never_filled(patch: Patch) -> None:
     """Who has a gap keeps it."""
 
-    async def idle(self) -> None:
-        await self._clock.sleep(1e9)
+    async def idle(_self) -> None:
+        await asyncio.sleep(1e9)
 
     patch(LedgerFiller, "run", idle)
 
