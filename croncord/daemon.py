@@ -74,7 +74,8 @@ async def serve(
 ) -> int:
     """Run a node until TERM or INT; returns the exit status.
 
-    `reread` returns the settings as they are now, for HUP. Raises ConfigError for settings that this machine cannot serve, StoreError for a damaged disk.
+    `reread` returns the settings as they are now, for HUP. Raises ConfigError for settings that this
+    machine cannot serve, StoreError for a damaged disk.
     """
     configure_log(settings.log_level, settings.log_format)
     with prepare_data_dir(settings.data_dir):
@@ -208,6 +209,8 @@ class Daemon:
             ledger=self._ledger,
             peers=self._peers,
             clock=self._clock,
+            address_of=self._address_of,
+            other_addresses=self._other_addresses,
         )
         self._on_stop(outputs.stop)
         for name, work in outputs.start():

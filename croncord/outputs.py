@@ -1,6 +1,6 @@
 """Everything that looks after outputs and ledger rows on a node, built and started together."""
 
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any, Final
 
 from croncord.clock import Clock
@@ -35,14 +35,16 @@ class OutputParts:
         ledger: RunLedger,
         peers: HttpPeers,
         clock: Clock,
+        address_of: Callable[[str], str | None],
+        other_addresses: Callable[[], Mapping[str, str]],
     ) -> None:
-        self._name = name
+        """`other_addresses` gives those of all other members, by name."""
         self._replica = replica
         self._clock = clock
         local = store.local
         common: dict[str, Any] = {"name": name, "replica": replica, "local": local, "clock": clock}
-        reach: dict[str, Any] = {"peers": peers, "address_of": self._address_of}
-        self._replicator = Replicator(local, peers, node=name, address_of=self._address_of)
+        reach: dict[str, Any] = {"peers": peers, "address_of": address_of}
+        self._replicator = Replicator(local, peers, node=name, address_of=address_of)
         self._keeper = CopyKeeper(
             name=name, replica=replica, ledger=ledger, follower=self._replicator, held=local
         )
@@ -56,7 +58,7 @@ class OutputParts:
             ledger,
             peers,
             clock=clock,
-            addresses=self._other_addresses,
+            addresses=other_addresses,
             on_filled=self._keeper.survey_soon,
             oldest=self._retention.oldest,
         )
@@ -100,11 +102,3 @@ class OutputParts:
             else:
                 break
         await self._retention.run()
-
-    def _other_addresses(self) -> dict[str, str]:
-        nodes = self._replica.state.nodes.values()
-        return {node.name: node.http for node in nodes if node.name != self._name}
-
-    def _address_of(self, name: str) -> str | None:
-        node = self._replica.state.nodes.get(name)
-        return node.http if node else None

@@ -24,8 +24,7 @@ from croncord.clock import Clock
 from croncord.errors import FieldError, Invalid
 from croncord.logs.blocks import DamagedError
 from croncord.logs.keys import pack_number, unpack_number, with_check, without_check
-from croncord.logs.soundness import is_short, is_sound
-from croncord.logs.start_check import set_aside
+from croncord.logs.start_check import set_aside_if_cut_short
 from croncord.logs.store import Store
 from croncord.logs.writer import GroupWriter
 from croncord.model import milliseconds
@@ -69,8 +68,7 @@ class AuditLog:
         """Open the directory; a file that is broken is set aside first. Raises StoreError."""
 
         def prepare() -> Store:
-            if path.is_dir() and is_short(path) and not is_sound(path):
-                set_aside(path)
+            set_aside_if_cut_short(path)
             return Store(path, [_TABLE])
 
         return cls(await asyncio.to_thread(prepare))

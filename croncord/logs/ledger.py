@@ -39,8 +39,7 @@ from croncord.logs.ledger_rows import (
     unpack_run,
     wanted_prefixes,
 )
-from croncord.logs.soundness import is_short, is_sound
-from croncord.logs.start_check import set_aside
+from croncord.logs.start_check import set_aside_if_cut_short
 from croncord.logs.store import Reading, Store, Writing
 from croncord.logs.writer import GroupWriter
 from croncord.model import Run
@@ -93,8 +92,7 @@ class RunLedger:
         """Open the directory; a file that is broken is set aside first. Raises StoreError."""
 
         def prepare() -> Store:
-            if path.is_dir() and is_short(path) and not is_sound(path):
-                set_aside(path)
+            set_aside_if_cut_short(path)
             store = Store(path, [ROWS, *INDEXED, PAIR])
             _complete_pairs(store)
             return store

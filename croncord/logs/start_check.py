@@ -46,6 +46,15 @@ def check_before_open(root: Path) -> None:
             set_aside(path)
 
 
+def set_aside_if_cut_short(path: Path) -> None:
+    """Set the directory aside when its file is shorter than it says and cannot be read.
+
+    Blocks. Raises StoreError when even that is refused.
+    """
+    if path.is_dir() and is_short(path) and not is_sound(path):
+        set_aside(path)
+
+
 def set_aside(path: Path) -> None:
     """Rename the directory of a damaged environment. Raises StoreError."""
     target = path.with_name(DAMAGED + path.name)

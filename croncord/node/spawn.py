@@ -6,8 +6,6 @@ then every page that either of the two touches, and throws all away again: half 
 Imported by the shim: standard library only.
 """
 
-# Plain paths: this is loaded for every shim, where pathlib costs memory and buys nothing.
-
 import os
 import signal
 from collections.abc import Mapping

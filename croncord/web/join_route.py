@@ -4,7 +4,7 @@ from typing import Final
 
 from aiohttp import web
 
-from croncord.errors import TooLarge
+from croncord.web.api.body import read_bytes
 from croncord.web.parts import DESK
 
 PATH: Final = "/internal/v1/join"
@@ -17,12 +17,6 @@ def join_route() -> web.RouteDef:
 
 
 async def _join(request: web.Request) -> web.Response:
-    parts: list[bytes] = []
-    size = 0
-    async for data in request.content.iter_any():
-        parts.append(data)
-        size += len(data)
-        if size > BODY_BYTES_MAX:
-            raise TooLarge(f"a request to join may have {BODY_BYTES_MAX} bytes")
-    answer = await request.app[DESK].membership.admit(b"".join(parts))
+    body = await read_bytes(request, at_most=BODY_BYTES_MAX, what="a request to join")
+    answer = await request.app[DESK].membership.admit(body)
     return web.Response(body=answer, content_type="application/octet-stream")

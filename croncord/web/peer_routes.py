@@ -19,13 +19,13 @@ from croncord.errors import (
     Malformed,
     NotFound,
     StoreError,
-    TooLarge,
     Unauthenticated,
 )
 from croncord.model import milliseconds
 from croncord.peer_auth import PeerVerifier, body_digest
 from croncord.ports import AuditPages, LedgerPages, LogKey, RunLogs, SearchOrder, Sighting, Vitals
 from croncord.tls.identity import names_in
+from croncord.web.api.body import read_bytes
 
 PREFIX: Final = "/internal/v1"
 BODY_BYTES_MAX: Final = 64 * 1024
@@ -237,14 +237,7 @@ class _Calls:
 
     async def _signed_body(self, request: web.Request) -> bytes:
         digest = self._check(request)
-        parts: list[bytes] = []
-        size = 0
-        async for data in request.content.iter_any():
-            parts.append(data)
-            size += len(data)
-            if size > BODY_BYTES_MAX:
-                raise TooLarge(f"the body may have {BODY_BYTES_MAX} bytes")
-        body = b"".join(parts)
+        body = await read_bytes(request, at_most=BODY_BYTES_MAX, what="the body")
         if body_digest(body) != digest:
             raise Unauthenticated("the body is not the one that was signed")
         return body
