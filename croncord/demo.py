@@ -242,7 +242,8 @@ class _DemoCluster:
                 process.terminate()
         for process in self._processes:
             try:
-                await asyncio.wait_for(process.wait(), STOP_SECONDS)
+                async with asyncio.timeout(STOP_SECONDS):
+                    await process.wait()
             except TimeoutError:
                 process.kill()
                 await process.wait()

@@ -269,7 +269,8 @@ class LocalLogs(HeldLogs):
             self._live.finish(live)
         info = live.tally.final()
         try:
-            await asyncio.wait_for(self._writer.flush(), SEAL_PATIENCE_SECONDS)
+            async with asyncio.timeout(SEAL_PATIENCE_SECONDS):
+                await self._writer.flush()
         except (TimeoutError, StoreError):
             _log.error("output %s is complete but not on disk yet: %s", key, self.failure)
         return info
@@ -314,7 +315,8 @@ class LocalLogs(HeldLogs):
         live.announce()
         size, info = live.end, live.tally.final()
         try:
-            await asyncio.wait_for(self._writer.flush(), SEAL_PATIENCE_SECONDS)
+            async with asyncio.timeout(SEAL_PATIENCE_SECONDS):
+                await self._writer.flush()
         except TimeoutError:
             raise self.failure or StoreError("the disk is too slow") from None
         return LogStatus(size=size, complete=False, info=info, durable_bytes=info.bytes)
