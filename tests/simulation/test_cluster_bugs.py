@@ -5,6 +5,8 @@ import pytest
 from cluster_bugs import BUGS, planted
 from cluster_story import hunt_of, run_story
 
+pytestmark = pytest.mark.simulation
+
 KNOWN_SEEDS = {
     "a_ledger_is_never_filled": 0,
     "a_node_that_joins_gets_no_row": 3,

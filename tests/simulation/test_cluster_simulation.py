@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from cluster_story import check, hunt_of, plan_of, run_story
 
+pytestmark = pytest.mark.simulation
+
 CORPUS = Path(__file__).parent / "data" / "failed_seeds.txt"
 """Seeds that once showed a bug in the product, each with what it was."""
 
