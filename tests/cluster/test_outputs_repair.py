@@ -5,15 +5,17 @@ import hashlib
 import json
 import shutil
 
+import lmdb
 import pytest
 from fleet import wait_for
 
+from croncord.logs.days import BLOCKS
+from croncord.logs.keys import BLOCK_KEY_BYTES
 from croncord.logs.log_store import LogStore
 from croncord.ports import LogKey
 
 pytestmark = pytest.mark.cluster
 
-ZSTD = b"\x28\xb5\x2f\xfd"
 LOUD = "for i in $(seq 60000); do echo line $i $RANDOM$RANDOM; done\n"
 TINY = "echo small\n"
 
@@ -41,14 +43,30 @@ def overwrite(path, at, data):
         file.write(data)
 
 
+def block_starts(path):
+    """The first piece of each block the file holds now, as LMDB gives it.
+
+    A search of the file itself would also find pieces in pages that are free again.
+    """
+    with (
+        lmdb.open(str(path.parent), max_dbs=8, readonly=True, lock=False) as environment,
+        environment.begin() as transaction,
+    ):
+        blocks = environment.open_db(BLOCKS.encode(), transaction, create=False)
+        return [value for key, value in transaction.cursor(blocks) if len(key) == BLOCK_KEY_BYTES]
+
+
 def flip(path, *, blocks=1, after=0):
-    """Flip a byte in the middle of some of the compressed blocks of a file."""
-    data = path.read_bytes()
-    at = 0
-    for n in range(after + blocks):
-        at = data.index(ZSTD, at + 1)
-        if n >= after:
-            overwrite(path, at + 100, bytes([data[at + 100] ^ 0x40]))
+    """Flip a byte in the middle of some of the compressed blocks of a file, wherever they lie."""
+    found = [value for value in block_starts(path) if len(value) > 200]
+    assert len(found) >= after + blocks
+    for value in found[after : after + blocks]:
+        data = path.read_bytes()
+        at = data.find(value)
+        assert at >= 0
+        while at >= 0:
+            overwrite(path, at + 150, bytes([value[150] ^ 0x40]))
+            at = data.find(value, at + 1)
 
 
 def cut_short(path):
