@@ -2,20 +2,30 @@
 
 import asyncio
 import random
+from collections.abc import Sequence
 
 from cluster_workload import People
 from cluster_world import SimulatedNode, World
 
 from croncord.raft.commands import DrainNode, RemoveNode
 
+OUTAGES_SECONDS = (0.3, 2.0, 8.0, 8.0, 25.0, 90.0)
+
 
 class Faults:
     """Breaks things for a while, then repairs everything."""
 
-    def __init__(self, world: World, rng: random.Random, kinds: frozenset[str]) -> None:
+    def __init__(
+        self,
+        world: World,
+        rng: random.Random,
+        kinds: frozenset[str],
+        outages_seconds: Sequence[float] = OUTAGES_SECONDS,
+    ) -> None:
         self._world = world
         self._rng = rng
         self._kinds = sorted(kinds)
+        self._outages_seconds = outages_seconds
         self.log: list[str] = []
 
     def _say(self, text: str) -> None:
@@ -40,7 +50,7 @@ class Faults:
         return self._rng.sample(nodes, counts.get(choice, 1))
 
     def _outage_seconds(self) -> float:
-        return self._rng.choice([0.3, 2.0, 8.0, 8.0, 25.0, 90.0]) * self._rng.uniform(0.5, 1.5)
+        return self._rng.choice(self._outages_seconds) * self._rng.uniform(0.5, 1.5)
 
     async def _crash(self) -> None:
         hit = self._some()
@@ -50,6 +60,15 @@ class Faults:
                 self._say(f"{'power cut' if power else 'kill -9'} {node.name}")
                 node.power_cut() if power else node.kill()
                 self._world.later(self._outage_seconds(), self._boot, node)
+
+    async def _alone(self) -> None:
+        """Kill one node, and nothing else until it is back."""
+        nodes = list(self._world.nodes.values())
+        if all(node.life is not None for node in nodes):
+            node = self._rng.choice(nodes)
+            self._say(f"kill -9 {node.name}")
+            node.kill()
+            self._world.later(self._outage_seconds(), self._boot, node)
 
     def _boot(self, node: SimulatedNode) -> None:
         if node.life is None and node.name in self._world.nodes:

@@ -1,7 +1,10 @@
 """Random definitions of jobs and calendars: every rule of the ledger turns up in some of them."""
 
 import random
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+
+import msgspec
 
 from croncord.model import (
     CalendarSpec,
@@ -21,11 +24,17 @@ LABEL = "zone=b"
 
 
 class JobMaker:
-    """Draws definitions."""
+    """Draws definitions. What is `narrowed` to some values of a field takes no other."""
 
-    def __init__(self, rng: random.Random, slowest_seconds: int = 300) -> None:
+    def __init__(
+        self,
+        rng: random.Random,
+        slowest_seconds: int = 300,
+        narrowed: Mapping[str, Sequence[object]] | None = None,
+    ) -> None:
         self._rng = rng
         self._slowest = slowest_seconds
+        self._narrowed = narrowed or {}
 
     def spec(self, name: str, now: datetime, nodes: list[str], jobs: list[str]) -> JobSpec:
         """Draw a job; `nodes` and `jobs` are what there is to name."""
@@ -34,7 +43,7 @@ class JobMaker:
         fail_percent = rng.choice([0, 0, 30, 100])
         term = rng.choice([0.0, 0.0, 1.0, 100.0])
         schedule = self._schedule(now)
-        return JobSpec(
+        drawn = JobSpec(
             name=name,
             script=f"play {seconds} {fail_percent} {term}",
             schedule=schedule,
@@ -60,6 +69,8 @@ class JobMaker:
             else (),
             locks=self._locks(),
         )
+        narrowed = {field: rng.choice(values) for field, values in self._narrowed.items()}
+        return msgspec.structs.replace(drawn, **narrowed)
 
     def calendar(self, name: str, now: datetime) -> CalendarSpec:
         """Draw what a calendar says: spans of time around now, in one of its two forms."""

@@ -13,15 +13,16 @@ import random
 import sys
 import time
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from cluster_faults import Faults
+from cluster_faults import OUTAGES_SECONDS, Faults
 from cluster_loop import simulate
 from cluster_verifiers import verify
-from cluster_workload import People
+from cluster_workload import DEEDS, People
 from cluster_world import Habits, Violation, World
 
 from croncord.node.planner import Limits
@@ -42,12 +43,6 @@ ALL_FAULTS = frozenset(
         "wipe",
     }
 )
-HUNTS = (
-    frozenset({"crash"}),
-    frozenset({"crash", "cut", "freeze"}),
-    frozenset({"crash", "cut", "freeze"}),
-    frozenset({"crash", "member", "wipe"}),
-)
 RECOVERY_SECONDS = 30.0
 """After everything is healed, ticks from then on must be met."""
 WATCH_SECONDS = 75.0
@@ -67,6 +62,10 @@ class Plan:
     habits: Habits = field(default_factory=Habits)
     limits: Limits = field(default_factory=Limits)
     max_runs: int = 0
+    narrowed: Mapping[str, Sequence[object]] = field(default_factory=dict)
+    """Fields of jobs that take only some values."""
+    outages_seconds: Sequence[float] = OUTAGES_SECONDS
+    deeds: Mapping[str, int] = field(default_factory=lambda: DEEDS)
 
 
 @dataclass
@@ -108,21 +107,6 @@ def plan_of(seed: int) -> Plan:
     )
 
 
-def hunt_of(seed: int) -> Plan:
-    """A short plan under a few plain faults, for hunting planted bugs."""
-    rng = random.Random(f"hunt {seed}")
-    return Plan(
-        seed=seed,
-        jobs=8,
-        faults=HUNTS[seed % len(HUNTS)],
-        calm_seconds=5.0,
-        fault_seconds=90.0,
-        people_pause_seconds=2.0,
-        habits=Habits(believes_seconds=rng.choice([1.5, 40.0]), snapshot_entries=30),
-        limits=Limits(lost_after_seconds=rng.choice([8.0, 20.0])),
-    )
-
-
 async def live(plan: Plan) -> Story:
     """Play a plan to its end."""
     names = tuple(f"n{index + 1}" for index in range(plan.nodes))
@@ -134,8 +118,10 @@ async def live(plan: Plan) -> Story:
         labels={name: {"zone": "ab"[index % 2]} for index, name in enumerate(names)},
         max_runs=plan.max_runs,
     )
-    people = People(world, random.Random(f"people {plan.seed}"))
-    faults = Faults(world, random.Random(f"faults {plan.seed}"), plan.faults)
+    rng = random.Random(f"people {plan.seed}")
+    people = People(world, rng, narrowed=plan.narrowed, deeds=plan.deeds)
+    rng = random.Random(f"faults {plan.seed}")
+    faults = Faults(world, rng, plan.faults, plan.outages_seconds)
     story = Story(plan, world, people, faults)
     await world.begin()
     await people.begin(plan.jobs)

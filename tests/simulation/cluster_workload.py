@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -62,10 +63,19 @@ class Call:
 class People:
     """Everybody who uses the cluster. They know jobs by id and talk to any node."""
 
-    def __init__(self, world: World, rng: random.Random, *, slowest_seconds: int = 300) -> None:
+    def __init__(
+        self,
+        world: World,
+        rng: random.Random,
+        *,
+        slowest_seconds: int = 300,
+        narrowed: Mapping[str, Sequence[object]] | None = None,
+        deeds: Mapping[str, int] = DEEDS,
+    ) -> None:
         self._world = world
         self._rng = rng
-        self._maker = JobMaker(rng, slowest_seconds)
+        self._maker = JobMaker(rng, slowest_seconds, narrowed)
+        self._deeds = deeds
         self.calls: list[Call] = []
         self.job_ids: list[str] = []
 
@@ -131,7 +141,7 @@ class People:
         """Do something at random."""
         rng = self._rng
         jobs = self.known()
-        what = rng.choices(list(DEEDS), list(DEEDS.values()))[0]
+        what = rng.choices(list(self._deeds), list(self._deeds.values()))[0]
         if what == "create" or not jobs:
             if len(jobs) < 8:
                 await self.create(self.random_spec(f"new{len(self.job_ids)}"))
