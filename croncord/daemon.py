@@ -26,6 +26,7 @@ from croncord.clock import SystemClock
 from croncord.config import Settings, split_address
 from croncord.daemon_log import configure_log
 from croncord.errors import ConfigError, CronCordError, NoLeader
+from croncord.figures import Measure
 from croncord.group import MembershipWatch, find_place, make_replica
 from croncord.logs.audit_fill import AuditFiller
 from croncord.logs.audit_log import AuditLog
@@ -35,6 +36,7 @@ from croncord.node.agent import Agent
 from croncord.node.agent_journal import FileJournal
 from croncord.node.dispatcher import Dispatcher
 from croncord.node.group_home import find_home, label_of
+from croncord.node.own_process import OwnProcess
 from croncord.node.peers import HttpPeers
 from croncord.node.reporter import Reporter
 from croncord.node.runner import ProcessRunner
@@ -53,7 +55,7 @@ from croncord.renewal import Renewal, node_tls
 from croncord.service import Desk
 from croncord.standing import Standing
 from croncord.tls.identity import NodeTls
-from croncord.web.api.metrics import GAUGES
+from croncord.web.api.metrics import MEASURES
 from croncord.web.app import create_app
 from croncord.web.join_route import join_route
 from croncord.web.listen import listen
@@ -112,6 +114,7 @@ class Daemon:
         self._say = say
         self._clock = SystemClock()
         self._book = SightingBook(self._clock)
+        self._measures: list[Measure] = []
         self._admin_token = admin_token(settings.data_dir)
         self._standing = Standing(settings.data_dir)
         self._tls = self._find_certificate()
@@ -148,12 +151,8 @@ class Daemon:
 
     async def _open_stores(self) -> None:
         data_dir, name = self._settings.data_dir, self._settings.name
-        self._gauges: dict[str, tuple[str, Callable[[], float]]] = {}
         if self._tls is not None:
-            tls, clock = self._tls, self._clock
-            about = "Seconds until this node's certificate ends"
-            left = lambda: tls.seconds_left(clock.now())  # noqa: E731
-            self._gauges["croncord_certificate_expires_seconds"] = about, left
+            self._measures.append(self._renewal.figures)
             self._in_background("certificate", self._renewal.watch_age())
         self._peers = HttpPeers(self._place.secret, clock=self._clock, tls=self._tls)
         self._on_stop(self._peers.stop)
@@ -215,7 +214,7 @@ class Daemon:
         self._on_stop(outputs.stop)
         for name, work in outputs.start():
             self._in_background(name, work)
-        self._gauges |= outputs.gauges
+        self._measures += [outputs.figures, self._replica.figures, OwnProcess().figures]
         audit_filler = AuditFiller(
             self._audit, self._peers, clock=self._clock, addresses=self._other_addresses
         )
@@ -301,7 +300,7 @@ class Daemon:
             extra_routes=[join_route()],
             error_page=render_error,
         )
-        app[GAUGES] = self._gauges
+        app[MEASURES] = self._measures
         setup_pages(app, self._desk, self._logs)
         self._on_stop(await listen(app, *split_address(settings.http, "http"), tls=self._tls))
         self._say(f"CronCord is running at {settings.http_url}")

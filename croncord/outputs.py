@@ -1,10 +1,11 @@
 """Everything that looks after outputs and ledger rows on a node, built and started together."""
 
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from croncord.clock import Clock
 from croncord.errors import CronCordError
+from croncord.figures import Family, counter, gauge
 from croncord.logs.closing import OutputCloser
 from croncord.logs.confirming import Confirming
 from croncord.logs.copies import CopyKeeper
@@ -19,8 +20,6 @@ from croncord.node.peers import HttpPeers
 from croncord.raft.port import Replica
 
 RETRY_SECONDS: Final = 1.0
-
-Gauges = dict[str, tuple[str, Callable[[], float]]]
 
 
 class OutputParts:
@@ -64,18 +63,35 @@ class OutputParts:
         )
         self._scrub = Scrub(local)
         self._stop_keeping: Callable[[], None] = lambda: None
-        missing = "Copies of ended runs' output that this node should have and is still fetching"
-        unconfirmed = "Bytes printed by this node's running scripts that no majority has on disk"
-        dropped = "Bytes of output dropped since the start because there was no room for them"
-        damaged = "Outputs found damaged on this node's disk and not mended yet"
-        self.gauges: Gauges = {
-            "croncord_output_copies": ("Whole outputs on this node", local.count_whole),
-            "croncord_output_copies_missing": (missing, self._keeper.missing),
-            "croncord_output_unconfirmed_bytes": (unconfirmed, self._confirming.unconfirmed_bytes),
-            "croncord_output_dropped_bytes": (dropped, lambda: local.dropped_bytes),
-            "croncord_output_damaged": (damaged, lambda: len(local.damaged)),
-        }
-        """What metrics tell about outputs."""
+        self._local = local
+
+    def figures(self) -> Iterable[Family]:
+        """Return what metrics tell about outputs."""
+        return (
+            gauge(
+                "croncord_output_copies", "Whole outputs on this node", self._local.count_whole()
+            ),
+            gauge(
+                "croncord_output_copies_missing",
+                "Copies of ended runs' output that this node should have and is still fetching",
+                self._keeper.missing(),
+            ),
+            gauge(
+                "croncord_output_unconfirmed_bytes",
+                "Bytes printed by this node's running scripts that no majority has on disk",
+                self._confirming.unconfirmed_bytes(),
+            ),
+            gauge(
+                "croncord_output_damaged",
+                "Outputs found damaged on this node's disk and not mended yet",
+                len(self._local.damaged),
+            ),
+            counter(
+                "croncord_output_dropped_bytes_total",
+                "Bytes of output dropped since the start because there was no room for them",
+                [({}, self._local.dropped_bytes)],
+            ),
+        )
 
     def start(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
         """Begin to keep copies; yields the work to be done in the background, by name."""

@@ -6,7 +6,7 @@ HUP reads both again. A certificate that nears its end is complained about once 
 import asyncio
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -15,6 +15,7 @@ from croncord.clock import Clock
 from croncord.config import Settings
 from croncord.daemon_log import configure_log
 from croncord.errors import ConfigError, CronCordError
+from croncord.figures import Family, gauge
 from croncord.tls.certificate import Identity, TlsFiles
 from croncord.tls.identity import WARN_SECONDS, NodeTls
 
@@ -89,6 +90,14 @@ class Renewal:
             log.info("new connections use the certificate that ends %s", self._tls.expires_at)
         except ConfigError as error:
             log.error("the certificate in use is kept: %s", _told(error))  # noqa: TRY400
+
+    def figures(self) -> Iterable[Family]:
+        """Return how long the certificate is good for; nothing without one."""
+        if self._tls is None:
+            return ()
+        left = self._tls.seconds_left(self._clock.now())
+        about = "Seconds until this node's certificate ends"
+        return [gauge("croncord_certificate_expires_seconds", about, left)]
 
     async def watch_age(self) -> None:
         """Complain while the certificate nears its end; cancel to stop."""

@@ -16,12 +16,14 @@ from pysyncobj import SyncObjConf
 from pysyncobj.poller import POLL_EVENT_TYPE as EVENTS
 
 from croncord.errors import CronCordError, StoreError
+from croncord.figures import Family
 from croncord.raft.commands import decode_command
 from croncord.raft.engine import Engine
 from croncord.raft.engine.membership import founding_entry, voter
 from croncord.raft.engine.pinned import CANDIDATE, LEADER, NO_OP
 from croncord.raft.engine.proposals import Proposal
 from croncord.raft.envelope import unseal
+from croncord.raft.figures import storage_figures
 from croncord.raft.image import Restored
 from croncord.raft.journal import LmdbJournal
 from croncord.raft.port import ReplicaStatus
@@ -125,6 +127,7 @@ class EngineThread:
         self.recovered_index = 0
         """Everything up to here was agreed before this start; it is applied without any leader."""
         self._snapshot_asked_at = 0.0
+        self._ticked_at = time.monotonic()
         self._known = _Known("follower", None, 0, 0, 0.0, False, tuple(sorted(members)), (name,))
         self._engine: Engine | None = None
 
@@ -257,6 +260,18 @@ class EngineThread:
     def is_running(self) -> bool:
         """Whether it takes part."""
         return self._thread is not None and not self._stopping
+
+    def is_working(self, within_seconds: float) -> bool:
+        """Whether its thread lives and has gone round within the last seconds."""
+        thread = self._thread
+        if thread is None or not thread.is_alive():
+            return False
+        return time.monotonic() - self._ticked_at <= within_seconds
+
+    def figures(self) -> Iterable[Family]:
+        """Return what is known of journal and snapshots; nothing before the start."""
+        engine = self._engine
+        return () if engine is None else storage_figures(engine.log, self._snapshots)
 
     # -- from the loop -----------------------------------------------------------------------
 
@@ -406,6 +421,7 @@ class EngineThread:
     def _publish(self) -> None:
         """Say what is new, after each tick."""
         engine = self._engine
+        self._ticked_at = time.monotonic()
         if engine is None:
             return
         before = self._known

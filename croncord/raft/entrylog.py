@@ -5,11 +5,14 @@ no vote, no acknowledgement, no counting of the own copy. Term and vote are the 
 them is synchronous, because they are rare and always followed by a message.
 """
 
+import time
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, overload
 
 from pysyncobj.journal import Journal
+
+from croncord.figures import DISK_SECONDS, Histogram
 
 Entry = tuple[bytes, int, int]
 """Command, index, term: the order is pysyncobj's."""
@@ -29,6 +32,7 @@ class EntryLog(Journal):  # type: ignore[misc]  # pysyncobj ships no types
         """Drawn once in the life of a disk: a wiped node has another one."""
         self.dirty = False
         self.syncs = 0
+        self.sync_seconds = Histogram(DISK_SECONDS)
         self._failure: Exception | None = None
 
     @overload
@@ -143,11 +147,13 @@ class EntryLog(Journal):  # type: ignore[misc]  # pysyncobj ships no types
         if self._failure is not None:
             raise self._failure
         if self.dirty:
+            began = time.monotonic()
             try:
                 self.write()
             except Exception as error:
                 self._failure = error
                 raise
+            self.sync_seconds.observe(time.monotonic() - began)
             self.dirty = False
             self.syncs += 1
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from croncord.errors import ConfigError, CronCordError, NoLeader, NotReady, OutcomeUnknown
+from croncord.figures import Family
 from croncord.model import NodeRole
 from croncord.raft.applier import Applier
 from croncord.raft.commands import AnyCommand, encode_command
@@ -114,6 +115,14 @@ class RaftReplica:
     def status(self) -> ReplicaStatus:
         """Return roles and indexes as this node knows them."""
         return self._engine.status(self._applier.applied_index)
+
+    def figures(self) -> Iterable[Family]:
+        """Return what is known of journal and snapshots."""
+        return self._engine.figures()
+
+    def is_working(self, within_seconds: float) -> bool:
+        """Whether the consensus thread lives and has gone round within the last seconds."""
+        return self._engine.is_working(within_seconds)
 
     async def start(self) -> None:
         """Open the journal, restore the state as it was agreed before, begin to take part.

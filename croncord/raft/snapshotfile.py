@@ -166,6 +166,13 @@ class SnapshotFiles:
         """Whether a received snapshot is being checked, or the result was not polled yet."""
         return self._verifier is not None
 
+    def written_at(self) -> float | None:
+        """Return when the newest snapshot came to this disk, in seconds since 1970."""
+        try:
+            return self._path.stat().st_mtime
+        except FileNotFoundError:
+            return None
+
     def load(self) -> tuple[SnapshotMeta, Any] | None:
         """Return the newest snapshot, decoded; half-written files of an earlier life are removed."""
         for leftover in (self._path.with_suffix(".new"), self._incoming):

@@ -208,6 +208,10 @@ class ClusterService:
         await self._agreement.replica.barrier()
         return {"leader": self._agreement.replica.status().leader}
 
+    def look(self) -> list[NodeView]:
+        """Return all machines by name, as this node sees them. Waits for nothing."""
+        return self._nodes(self._agreement.replica.status())
+
     def freshness(self) -> Json:
         """Return how old this node's copy may be, and whom else to ask. Waits for nothing."""
         status = self._agreement.replica.status()

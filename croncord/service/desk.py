@@ -12,6 +12,7 @@ from croncord.service.backfills import BackfillService
 from croncord.service.calendars import CalendarService
 from croncord.service.cluster import ClusterService
 from croncord.service.events import EventFeed, EventListener
+from croncord.service.figures import FigureService
 from croncord.service.job_check import SyntaxCheck
 from croncord.service.jobs import JobService
 from croncord.service.membership import MembershipService
@@ -63,6 +64,7 @@ class Desk:
         self.calendars = CalendarService(agreement)
         self.secrets = SecretService(agreement, vault)
         self.why = WhyService(agreement, ledger)
+        self.figures = FigureService(agreement, self.cluster, ledger, name)
         self.timeline = TimelineService(agreement, ledger)
 
     def watch_as(self, who: Who, listener: EventListener) -> Callable[[], None]:

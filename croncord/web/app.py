@@ -6,7 +6,7 @@ from aiohttp import web
 
 from croncord.service import Desk
 from croncord.web.api.body import JSON_BYTES_MAX
-from croncord.web.api.metrics import COUNTERS, Counters
+from croncord.web.api.metrics import REQUESTS, RequestTally
 from croncord.web.api.table import ENDPOINTS
 from croncord.web.errors import ErrorPage
 from croncord.web.middleware import check_caller, check_site, observe, set_headers, tell_errors
@@ -32,16 +32,15 @@ def create_app(
     of the members. `extra_routes` are the pages; `error_page` shows problems to people. Handlers
     find who asks by `croncord.web.auth.who(request)`.
     """
-    counters = Counters()
+    requests = RequestTally()
     app = web.Application(
-        middlewares=[observe(counters.request), tell_errors(error_page), check_site, check_caller],
+        middlewares=[observe(requests.count), tell_errors(error_page), check_site, check_caller],
         client_max_size=JSON_BYTES_MAX + FORM_OVERHEAD_BYTES,
     )
     app[DESK] = desk
     app[SITE] = Site(tls=tls, allowed_hosts=frozenset(name.lower() for name in allowed_hosts))
-    app[COUNTERS] = counters
+    app[REQUESTS] = requests
     app.on_response_prepare.append(set_headers)
     end_streams_on_shutdown(app)
     app.add_routes([*(endpoint.route() for endpoint in ENDPOINTS), *peer_routes, *extra_routes])
-    desk.watch(counters.note)
     return app

@@ -15,7 +15,7 @@ from croncord.web.host_check import check_host, check_origin, is_own_machine
 from croncord.web.parts import DESK, SITE, is_public
 from croncord.web.stream import stream_ended
 
-RequestCounter = Callable[[str, int], None]
+RequestCounter = Callable[[str, str, int], None]
 
 _log = logging.getLogger(__name__)
 _NOTE: web.RequestKey[ReadNote] = web.RequestKey("read_note", ReadNote)
@@ -62,7 +62,7 @@ def observe(count: RequestCounter) -> Middleware:
             read_note.reset(token)
             caller_address.reset(address)
             stream_ended(request)
-            count(request.method, status)
+            count(request.method, request.path, status)
             quiet = request.path.startswith(_QUIET) and status < 400
             _log.log(
                 logging.DEBUG if quiet else logging.INFO,

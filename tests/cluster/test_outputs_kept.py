@@ -78,7 +78,7 @@ def test_a_node_without_room_drops_output_says_so_and_fails_no_run(tmp_path):
         assert (done["state"], done["log"]["complete"]) == ("succeeded", True)
         dropped = done["log"]["truncated_bytes"]
         assert dropped > 1_000_000
-        assert gauge(node, "croncord_output_dropped_bytes") == dropped
+        assert gauge(node, "croncord_output_dropped_bytes_total") == dropped
         told = node.call("GET", f"/api/v1/runs/{done['id']}/log", Accept="text/event-stream").body
         assert b"output is dropped here: output takes" in told
         assert f"[{dropped} bytes of output are left out here]".encode() in told

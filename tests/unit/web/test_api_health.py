@@ -121,7 +121,7 @@ async def test_metrics_count_what_happened(door):
         'croncord_runs_ended_total{state="failed"} 1',
         'croncord_runs_ended_total{state="lost"} 0',
         'croncord_node_up{name="n1"} 1',
-        'croncord_http_requests_total{method="GET",status="200"} 1',
+        'croncord_http_requests_total{route="api",method="GET",status="200"} 1',
         "# TYPE croncord_runs_ended_total counter",
     ):
         assert line in lines, line
