@@ -7,6 +7,7 @@ last the replica and the stores. Scripts that run are left alone; the next start
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Coroutine
@@ -28,6 +29,7 @@ from croncord.daemon_log import configure_log
 from croncord.errors import ConfigError, CronCordError, NoLeader
 from croncord.figures import Measure
 from croncord.group import MembershipWatch, find_place, make_replica
+from croncord.liveness import STUCK_SECONDS, Liveness
 from croncord.logs.audit_fill import AuditFiller
 from croncord.logs.audit_log import AuditLog
 from croncord.logs.ledger import RunLedger
@@ -53,6 +55,7 @@ from croncord.raft.invitation import Invitations
 from croncord.raft.state import Outcome
 from croncord.renewal import Renewal, node_tls
 from croncord.service import Desk
+from croncord.service_manager import ServiceManager
 from croncord.standing import Standing
 from croncord.tls.identity import NodeTls
 from croncord.web.api.metrics import MEASURES
@@ -80,11 +83,15 @@ async def serve(
     machine cannot serve, StoreError for a damaged disk.
     """
     configure_log(settings.log_level, settings.log_format)
+    manager = ServiceManager.from_environment(os.environ, os.getpid())
     with prepare_data_dir(settings.data_dir):
         async with contextlib.AsyncExitStack() as stack:
-            daemon = Daemon(settings, stack, say, reread)
-            await _start_unless_over(daemon)
-            return await daemon.over
+            daemon = Daemon(settings, stack, say, manager, reread)
+            try:
+                await _start_unless_over(daemon)
+                return await daemon.over
+            finally:
+                daemon.liveness.ending()
 
 
 async def _start_unless_over(daemon: "Daemon") -> None:
@@ -107,6 +114,7 @@ class Daemon:
         settings: Settings,
         stack: contextlib.AsyncExitStack,
         say: Callable[[str], None],
+        manager: ServiceManager,
         reread: Callable[[], Settings] | None = None,
     ) -> None:
         self._settings = settings
@@ -118,7 +126,10 @@ class Daemon:
         self._admin_token = admin_token(settings.data_dir)
         self._standing = Standing(settings.data_dir)
         self._tls = self._find_certificate()
-        self._renewal = Renewal(data_dir=settings.data_dir, reread=reread, clock=self._clock)
+        self._renewal = Renewal(
+            data_dir=settings.data_dir, reread=reread, clock=self._clock, manager=manager
+        )
+        self.liveness = Liveness(manager, self._clock)
         first = settings.bootstrap_token_file
         self._first_token = bootstrap_token(first) if first else None
         self.over: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -129,7 +140,9 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._end, 0)
         self._renewal.listen()
-        self._place = await find_place(self._settings, self._standing, self._clock)
+        self._in_background("liveness", self.liveness.run(), endless=False)
+        with self.liveness.waiting("waits to be let into the cluster"):
+            self._place = await find_place(self._settings, self._standing, self._clock)
         self._vault = SecretVault(self._place.secret)
         self._tls = self._tls or self._find_certificate()
         if self._tls is None and self._settings.tls_cert is not None:
@@ -143,6 +156,7 @@ class Daemon:
         self._keep_outputs()
         self._start_machines()
         await self._open_doors()
+        self.liveness.serving(self._desk.cluster.in_a_line)
         self._in_background("introduction", self._introduce(), endless=False)
 
     def _find_certificate(self) -> NodeTls | None:
@@ -179,6 +193,7 @@ class Daemon:
         self._replica.on_restored(self._fill_gap)
         self._replica.subscribe(self._note_change)
         await self._replica.start()
+        self.liveness.watch(lambda: self._replica.is_working(STUCK_SECONDS))
         self._on_stop(self._replica.stop)
         MembershipWatch(
             name=self._settings.name,

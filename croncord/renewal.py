@@ -16,6 +16,7 @@ from croncord.config import Settings
 from croncord.daemon_log import configure_log
 from croncord.errors import ConfigError, CronCordError
 from croncord.figures import Family, gauge
+from croncord.service_manager import ServiceManager
 from croncord.tls.certificate import Identity, TlsFiles
 from croncord.tls.identity import WARN_SECONDS, NodeTls
 
@@ -56,9 +57,18 @@ class Renewal:
     """Follows HUP, and the certificate's age."""
 
     def __init__(
-        self, *, data_dir: Path, reread: Callable[[], Settings] | None, clock: Clock
+        self,
+        *,
+        data_dir: Path,
+        reread: Callable[[], Settings] | None,
+        clock: Clock,
+        manager: ServiceManager | None = None,
     ) -> None:
-        """`reread` reads all settings from where they came from at the start."""
+        """`reread` reads all settings from where they came from at the start.
+
+        `manager` is told when that begins and ends.
+        """
+        self._manager = manager or ServiceManager()
         self._data_dir = data_dir
         self._tls: NodeTls | None = None
         self._reread = reread
@@ -75,6 +85,12 @@ class Renewal:
 
     def renew(self) -> None:
         """Take up what changed; what is wrong is logged and changes nothing."""
+        self._manager.reloading(self._clock.monotonic())
+        self._read_settings()
+        self._read_certificate()
+        self._manager.reloaded()
+
+    def _read_settings(self) -> None:
         if self._reread is not None:
             try:
                 settings = self._reread()
@@ -82,6 +98,8 @@ class Renewal:
                 log.info("the log level is %s", settings.log_level)
             except CronCordError as error:
                 log.error("the settings were not read again: %s", _told(error))  # noqa: TRY400
+
+    def _read_certificate(self) -> None:
         if self._tls is None:
             return
         try:

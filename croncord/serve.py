@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import faulthandler
 import os
 from pathlib import Path
 from typing import Any
@@ -105,4 +106,5 @@ def read_settings(args: argparse.Namespace) -> Settings:
 
 
 def _serve(args: argparse.Namespace) -> int:
+    faulthandler.enable()  # a watchdog ends a stuck process by SIGABRT: where was it stuck?
     return asyncio.run(serve(read_settings(args), reread=lambda: read_settings(args)))

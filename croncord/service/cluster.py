@@ -22,6 +22,8 @@ from croncord.service.views import Json, Rows, Time, View, iso
 from croncord.service.who import Who
 
 LABELS_MAX = 100
+LAG_MAX = 1000
+"""Commands a node may be behind and still count as caught up."""
 LABEL_LIMIT_MAX = 1_000_000
 
 
@@ -211,6 +213,34 @@ class ClusterService:
     def look(self) -> list[NodeView]:
         """Return all machines by name, as this node sees them. Waits for nothing."""
         return self._nodes(self._agreement.replica.status())
+
+    def not_ready(self) -> str:
+        """Return why this node is no caught-up member of a led cluster; empty when it is."""
+        status = self._agreement.replica.status()
+        if not self.freshness()["has_leader"]:
+            return "no leader is known"
+        if status.commit_index - status.applied_index > LAG_MAX:
+            return f"catching up: {status.applied_index} of {status.commit_index}"
+        if not status.is_settled:
+            return "its disk was empty; it does not count as a voter yet"
+        if not self._agreement.state.cluster_id:
+            return "the cluster is still being set up"
+        return ""
+
+    def in_a_line(self) -> str:
+        """Return how this node and the cluster are, for who looks at the process."""
+        status, state = self._agreement.replica.status(), self._agreement.state
+        if reason := self.not_ready():
+            return f"not ready: {reason}; {self._voters(status)}"
+        does = "leads" if status.leader == self._name else f"{status.leader} leads"
+        runs = len(state.runs_of_node(self._name))
+        paused = "; the cluster is paused" if state.paused else ""
+        return f"{does}; {self._voters(status)}; {runs} runs in hand here{paused}"
+
+    def _voters(self, status: ReplicaStatus) -> str:
+        voters = set(status.members) or {self._name}
+        reached = len(voters & {*status.reachable, self._name})
+        return f"{reached} of {len(voters)} voters reached"
 
     def freshness(self) -> Json:
         """Return how old this node's copy may be, and whom else to ask. Waits for nothing."""

@@ -35,6 +35,8 @@ FLOORS = {
     "croncord.standing": ROOF,
     "croncord.recover": ROOF,
     "croncord.renewal": ROOF,
+    "croncord.service_manager": ROOF,
+    "croncord.liveness": ROOF,
     "croncord.serve": ROOF,
     "croncord.__main__": ROOF,
     **{
