@@ -177,8 +177,12 @@ class Introduction:
         )
 
 
+_NOT_ITS_OWN = ("up", "draining", "log_level", "log_level_until", "joined_at", "changed_at")
+"""What others say of a node."""
+
+
 def _says_the_same(node: Node, known: Node) -> bool:
-    agreed = {name: getattr(known, name) for name in ("up", "draining", "joined_at", "changed_at")}
+    agreed = {name: getattr(known, name) for name in _NOT_ITS_OWN}
     if known.joining:
         return False
     return msgspec.structs.replace(node, **agreed) == known

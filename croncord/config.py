@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from croncord.errors import ConfigError
-from croncord.model import Name
+from croncord.model import LogLevel, Name
 
 HTTP_PORT = 8470
 RAFT_PORT = 8471
@@ -60,7 +60,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_runs: int = 0
     output_bytes: int = 0
     """On this node's disk; 0 is half of its file system."""
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: LogLevel = "info"
     log_format: Literal["text", "json"] = "text"
 
     def read_join_token(self) -> str:

@@ -30,6 +30,7 @@ from croncord.errors import ConfigError, CronCordError, NoLeader
 from croncord.figures import Measure
 from croncord.group import MembershipWatch, find_place, make_replica
 from croncord.liveness import STUCK_SECONDS, Liveness
+from croncord.log_level import LevelInForce
 from croncord.logs.audit_fill import AuditFiller
 from croncord.logs.audit_log import AuditLog
 from croncord.logs.ledger import RunLedger
@@ -126,8 +127,13 @@ class Daemon:
         self._admin_token = admin_token(settings.data_dir)
         self._standing = Standing(settings.data_dir)
         self._tls = self._find_certificate()
+        self._log_level = LevelInForce(settings.log_level, self._clock)
         self._renewal = Renewal(
-            data_dir=settings.data_dir, reread=reread, clock=self._clock, manager=manager
+            data_dir=settings.data_dir,
+            reread=reread,
+            clock=self._clock,
+            manager=manager,
+            on_log_level=self._log_level.settings_say,
         )
         self.liveness = Liveness(manager, self._clock)
         first = settings.bootstrap_token_file
@@ -195,6 +201,8 @@ class Daemon:
         await self._replica.start()
         self.liveness.watch(lambda: self._replica.is_working(STUCK_SECONDS))
         self._on_stop(self._replica.stop)
+        following = self._log_level.follow(self._settings.name, self._replica)
+        self._in_background("log-level", following)
         MembershipWatch(
             name=self._settings.name,
             replica=self._replica,

@@ -39,6 +39,7 @@ Overlap = Literal["skip", "queue_one", "queue_all", "replace", "allow"]
 Delivery = Literal["at_most_once", "at_least_once"]
 DstPolicy = Literal["cron", "once", "skip", "every"]
 NodeRole = Literal["auto", "voter", "observer"]
+LogLevel = Literal["debug", "info", "warning", "error"]
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -373,6 +374,10 @@ class Node(Value, frozen=True, kw_only=True):
     """How many runs at once; 0 means no limit."""
     up: bool = True
     draining: bool = False
+    log_level: LogLevel | Literal[""] = ""
+    """How much it says about itself, if not what its settings say."""
+    log_level_until: Instant | None = None
+    """When that is over; None: when it is changed back."""
     joining: bool = False
     """Let in, and not heard of as a member yet: it gets no work."""
     disk: str = ""

@@ -63,11 +63,13 @@ class Renewal:
         reread: Callable[[], Settings] | None,
         clock: Clock,
         manager: ServiceManager | None = None,
+        on_log_level: Callable[[str], None] = lambda _level: None,
     ) -> None:
         """`reread` reads all settings from where they came from at the start.
 
-        `manager` is told when that begins and ends.
+        `manager` is told when that begins and ends, `on_log_level` which level was put in force.
         """
+        self._on_log_level = on_log_level
         self._manager = manager or ServiceManager()
         self._data_dir = data_dir
         self._tls: NodeTls | None = None
@@ -96,6 +98,7 @@ class Renewal:
                 settings = self._reread()
                 configure_log(settings.log_level, settings.log_format)
                 log.info("the log level is %s", settings.log_level)
+                self._on_log_level(settings.log_level)
             except CronCordError as error:
                 log.error("the settings were not read again: %s", _told(error))  # noqa: TRY400
 

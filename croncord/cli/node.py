@@ -8,7 +8,7 @@ from croncord.cli import words
 from croncord.cli.calling import connected
 from croncord.cli.client import Client
 from croncord.cli.output import Column, say, say_facts, say_json, say_table, state_colour
-from croncord.cli.parser import Nouns, add_noun, add_verb
+from croncord.cli.parser import Nouns, add_noun, add_verb, duration
 from croncord.cli.wire import path_of
 
 _DOES = {"leader": "leads", "follower": "follows", "observer": "observes"}
@@ -20,6 +20,7 @@ _CHANGES = {
         "is no longer a member; its disk will not be taken back",
     ),
 }
+_LEVELS = ("debug", "info", "warning", "error", "default")
 _FORCE = "also when it has runs in hand: they are lost, or launched elsewhere as their jobs say"
 
 
@@ -38,6 +39,22 @@ def add_parser(nouns: Nouns[Any]) -> None:
         verb.add_argument("node", metavar="NAME")
         if name == "remove":
             verb.add_argument("--force", action="store_true", help=_FORCE)
+    level = add_verb(
+        verbs,
+        "log-level",
+        connected(set_log_level),
+        "have a machine say more or less about itself, without a restart",
+        example="croncord node log-level debug --node node-2 --for 15m",
+    )
+    level.add_argument("level", metavar="LEVEL", choices=_LEVELS, help=", ".join(_LEVELS))
+    level.add_argument("--node", metavar="NAME", help="default: the one that answers")
+    level.add_argument(
+        "--for",
+        dest="for_seconds",
+        type=duration,
+        metavar="DURATION",
+        help="then as before; default: until `croncord node log-level default`",
+    )
     leave = add_verb(
         verbs,
         "leave",
@@ -99,14 +116,34 @@ async def show_node(client: Client, args: argparse.Namespace) -> None:
             ("clock", _number(node.get("clock_offset_ms"), " ms from the leader's")),
             ("applied index", _number(node.get("applied_index"))),
             ("CPU limits", _cpu_limits(node)),
+            ("log level", _log_level(node, now)),
             ("certificate until", words.absolute(node.get("certificate_expires_at"), now)),
         ]
     )
 
 
+async def set_log_level(client: Client, args: argparse.Namespace) -> None:
+    """Set how much a machine says about itself."""
+    name = args.node or await _answering(client)
+    wanted = {"level": args.level, "for_seconds": args.for_seconds}
+    node = await client.put(path_of("nodes", name, "log-level"), wanted)
+    if args.json:
+        say_json(node)
+        return
+    now = datetime.now(UTC)
+    until = node["log_level_until"]
+    level = node["log_level"] or "what its settings say"
+    end = f" until {words.absolute(until, now)}" if until else ""
+    say(f"The log level of {words.cell(name)} is {level}{end}.")
+
+
+async def _answering(client: Client) -> str:
+    return str((await client.get(path_of("cluster"), {"stale": "allow"}))["node"])
+
+
 async def leave_cluster(client: Client, args: argparse.Namespace) -> None:
     """Remove the node that is asked, which ends when it is out."""
-    name = (await client.get(path_of("cluster"), {"stale": "allow"}))["node"]
+    name = await _answering(client)
     await _remove(client, name, force=args.force)
     if args.json:
         say_json({"name": name, "state": "left"})
@@ -133,6 +170,13 @@ async def change_node(client: Client, args: argparse.Namespace) -> None:
 
 def _number(value: float | None, unit: str = "") -> str:
     return "-" if value is None else f"{value:.0f}{unit}"
+
+
+def _log_level(node: dict[str, Any], now: datetime) -> str:
+    if not node.get("log_level"):
+        return "-"
+    until = node.get("log_level_until")
+    return f"{node['log_level']} until {words.absolute(until, now)}" if until else node["log_level"]
 
 
 def _cpu_limits(node: dict[str, Any]) -> str:

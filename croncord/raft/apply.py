@@ -42,6 +42,7 @@ HANDLERS: MappingProxyType[type, Handler] = MappingProxyType(
         commands.MarkNodes: nodes_apply.mark_nodes,
         commands.PutNode: nodes_apply.put_node,
         commands.DrainNode: nodes_apply.drain_node,
+        commands.SetLogLevel: nodes_apply.set_log_level,
         commands.RemoveNode: nodes_apply.remove_node,
         commands.PutJoinToken: nodes_apply.put_join_token,
         commands.AdmitNode: nodes_apply.admit_node,

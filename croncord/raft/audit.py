@@ -192,6 +192,12 @@ def _unknown(_state: ClusterState, command: c.AnyCommand, _outcome: Outcome) -> 
     return _Told(words, str(name) if isinstance(name, str) else "")
 
 
+def _log_level(_state: ClusterState, command: c.SetLogLevel, _outcome: Outcome) -> _Told:
+    until = f" until {iso_utc(command.until)}" if command.until else ""
+    level = f"{command.level}{until}" if command.level else "as in its settings"
+    return _Told("node.log_level", f"node:{command.name}", level)
+
+
 Teller = Callable[[ClusterState, Any, Outcome], _Told]
 
 _TELLERS: MappingProxyType[type, Teller] = MappingProxyType(
@@ -209,6 +215,7 @@ _TELLERS: MappingProxyType[type, Teller] = MappingProxyType(
         c.RequestKill: lambda s, m, _: _of_run("run.kill", m.run_id, s),
         c.FinishRuns: _resolve,
         c.PutNode: _put_node,
+        c.SetLogLevel: _log_level,
         c.DrainNode: lambda _s, m, _: _Told(
             "node.drain" if m.draining else "node.undrain", f"node:{m.name}"
         ),

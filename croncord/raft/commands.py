@@ -4,6 +4,8 @@ A proposer stamps everything that is not a function of the state into the comman
 who asked (`by`), ids, the leader's term. Applying a command is then the same on every node.
 """
 
+from typing import Literal
+
 import msgspec
 
 from croncord.credentials import Link, Secret, Token, User
@@ -15,6 +17,7 @@ from croncord.model import (
     JobSpec,
     JoinToken,
     LogInfo,
+    LogLevel,
     Messages,
     Name,
     Node,
@@ -265,6 +268,14 @@ class DrainNode(Command, frozen=True, kw_only=True):
     draining: bool
 
 
+class SetLogLevel(Command, frozen=True, kw_only=True):
+    """Have a node say more or less about itself, for a while; an empty level is its settings'."""
+
+    name: Name
+    level: LogLevel | Literal[""]
+    until: Instant | None = None
+
+
 class RemoveNode(Command, frozen=True, kw_only=True):
     """Forget a node and never take its disk back; refused while it runs something.
 
@@ -419,6 +430,7 @@ AnyCommand = (
     | ReportKill
     | PutNode
     | DrainNode
+    | SetLogLevel
     | RemoveNode
     | PutJoinToken
     | AdmitNode

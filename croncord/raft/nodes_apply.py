@@ -13,6 +13,7 @@ from croncord.raft.commands import (
     PutJoinToken,
     PutNode,
     RemoveNode,
+    SetLogLevel,
 )
 from croncord.raft.endings import end_run
 from croncord.raft.runs_apply import outdated
@@ -36,7 +37,7 @@ def mark_nodes(state: ClusterState, command: MarkNodes) -> Outcome:
 
 
 def put_node(state: ClusterState, command: PutNode) -> Outcome:
-    """Add a node or renew what it says about itself; draining and its join time are kept.
+    """Add a node or renew what it says about itself; what others said of it is kept.
 
     A node under the name of another disk replaces that one. Jobs that run when a node joins get a
     row for a new one.
@@ -46,7 +47,13 @@ def put_node(state: ClusterState, command: PutNode) -> Outcome:
     if node.disk in state.removed:
         return refuse("conflict", f"{node.name} was removed from the cluster", "disk")
     if old is not None:
-        node = msgspec.structs.replace(node, draining=old.draining, joined_at=old.joined_at)
+        node = msgspec.structs.replace(
+            node,
+            draining=old.draining,
+            joined_at=old.joined_at,
+            log_level=old.log_level,
+            log_level_until=old.log_level_until,
+        )
         if old.disk != node.disk:
             _ban(state, old, command)
     state.nodes[node.name] = node
@@ -86,6 +93,20 @@ def drain_node(state: ClusterState, command: DrainNode) -> Outcome:
     if node is None:
         return refuse("not_found", f"no node named {command.name!r}")
     node = msgspec.structs.replace(node, draining=command.draining, changed_at=command.at)
+    state.nodes[node.name] = node
+    return Outcome(node)
+
+
+def set_log_level(state: ClusterState, command: SetLogLevel) -> Outcome:
+    """Note how much a node is to say about itself."""
+    node = state.nodes.get(command.name)
+    if node is None:
+        return refuse("not_found", f"no node named {command.name!r}")
+    node = msgspec.structs.replace(
+        node,
+        log_level=command.level,
+        log_level_until=command.until if command.level else None,
+    )
     state.nodes[node.name] = node
     return Outcome(node)
 

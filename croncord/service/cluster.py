@@ -2,7 +2,8 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Literal
 
 import msgspec
 
@@ -10,10 +11,10 @@ from croncord import __version__
 from croncord.clock import to_milliseconds
 from croncord.errors import Conflict, FieldError, Invalid, NoLeader, NotFound
 from croncord.lifecycle import RunState
-from croncord.model import Node
+from croncord.model import LogLevel, Node, PositiveSeconds, Value
 from croncord.ports import Peers, Sighting
 from croncord.preview import iso_utc
-from croncord.raft.commands import DrainNode, PauseCluster, SetLabelLimits
+from croncord.raft.commands import DrainNode, PauseCluster, SetLabelLimits, SetLogLevel
 from croncord.raft.port import ReplicaStatus
 from croncord.service.agreement import Agreement
 from croncord.service.backlog import CatchUp, backlog
@@ -65,6 +66,19 @@ class NodeView(View, frozen=True, kw_only=True):
     """Why its runs have no control group or one that does not bound everything; `` when all is well."""
     certificate_expires_at: Time | None
     """When its TLS certificate ends; null without one."""
+    log_level: str | None
+    """How much it was asked to say about itself; null when that is what its settings say."""
+    log_level_until: Time | None
+    """Until when; null for until it is changed back."""
+
+
+class WantedLogLevel(Value, frozen=True, kw_only=True):
+    """How much a node is to say about itself."""
+
+    level: LogLevel | Literal["default"]
+    """`default` is what its settings say."""
+    for_seconds: PositiveSeconds | None = None
+    """For how long; without it until it is changed back."""
 
 
 class ClusterView(View, frozen=True, kw_only=True):
@@ -162,6 +176,19 @@ class ClusterService:
     async def undrain(self, who: Who, name: str) -> Json:
         """Give the node runs again."""
         return await self._set_draining(who, name, draining=False)
+
+    async def set_log_level(self, who: Who, name: str, wanted: WantedLogLevel) -> Json:
+        """Have a node say more or less about itself."""
+        who.require("admin")
+        level = "" if wanted.level == "default" else wanted.level
+
+        def command(at: datetime) -> SetLogLevel:
+            seconds = wanted.for_seconds
+            until = at + timedelta(seconds=seconds) if level and seconds else None
+            return SetLogLevel(at=at, by=who.name, name=name, level=level, until=until)
+
+        await self._agreement.change(command)
+        return await self.node(name)
 
     async def pause(self, who: Who) -> Json:
         """Stop all launching."""
@@ -286,6 +313,8 @@ class ClusterService:
                 self._agreement.clock.now() - timedelta(seconds=seen.age_seconds)
             )
         runs = self._agreement.state.runs_of_node(node.name)
+        until = node.log_level_until
+        is_over = until is not None and until <= self._agreement.now()
         return NodeView(
             name=node.name,
             state=_state(node),
@@ -310,6 +339,8 @@ class ClusterService:
             holds_cpu=vitals.holds_cpu if vitals else None,
             groups_lack=vitals.groups_lack if vitals else None,
             certificate_expires_at=iso(vitals.certificate_expires_at) if vitals else None,
+            log_level=None if is_over else node.log_level or None,
+            log_level_until=None if is_over else iso(until),
         )
 
 

@@ -37,6 +37,7 @@ FLOORS = {
     "croncord.renewal": ROOF,
     "croncord.service_manager": ROOF,
     "croncord.liveness": ROOF,
+    "croncord.log_level": ROOF,
     "croncord.serve": ROOF,
     "croncord.__main__": ROOF,
     **{

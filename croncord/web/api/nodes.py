@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from croncord.model import Value
-from croncord.service.cluster import NodeView
+from croncord.service.cluster import NodeView, WantedLogLevel
 from croncord.web.api.answers import NodeList
 from croncord.web.api.endpoint import (
     Call,
@@ -37,6 +37,13 @@ async def drain(call: Call[NoQuery]) -> web.Response:
 async def undrain(call: Call[NoQuery]) -> web.Response:
     """POST /nodes/{name}/undrain."""
     return json_answer(await call.desk.cluster.undrain(call.who, call.part("name")))
+
+
+async def set_log_level(call: Call[NoQuery]) -> web.Response:
+    """PUT /nodes/{name}/log-level."""
+    wanted = await call.body(WantedLogLevel)
+    node = await call.desk.cluster.set_log_level(call.who, call.part("name"), wanted)
+    return json_answer(node)
 
 
 class RemoveQuery(Value, frozen=True, kw_only=True):
@@ -92,6 +99,15 @@ ENDPOINTS = (
         handler=undrain,
         summary="Give a drained machine runs again",
         role="admin",
+        answer=NodeView,
+    ),
+    Endpoint(
+        method="PUT",
+        path=NODE + "/log-level",
+        handler=set_log_level,
+        summary="Have a machine say more or less about itself, for a while",
+        role="admin",
+        body=WantedLogLevel,
         answer=NodeView,
     ),
 )

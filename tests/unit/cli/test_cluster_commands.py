@@ -17,6 +17,17 @@ def test_machines_are_listed_shown_drained_and_removed(croncord, node):
     assert list(node.state.nodes) == ["n1"]
 
 
+def test_a_machine_says_more_about_itself_for_a_while(croncord, node):
+    assert croncord("node", "log-level", "debug")[1] == "The log level of n1 is debug.\n"
+    assert node.state.nodes["n1"].log_level == "debug"
+    _, out, _ = croncord("node", "log-level", "debug", "--node", "n2", "--for", "15m")
+    assert out.startswith("The log level of n2 is debug until ")
+    assert "log level  debug until " in croncord("node", "show", "n2")[1]
+    _, out, _ = croncord("node", "log-level", "default", "--node", "n2")
+    assert out == "The log level of n2 is what its settings say.\n"
+    assert croncord("node", "log-level", "debug", "--node", "ghost")[0] == 5
+
+
 def test_the_status_is_one_sentence_first(croncord):
     status, out, _ = croncord("cluster", "status")
     assert status == 0

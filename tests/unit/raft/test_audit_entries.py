@@ -144,6 +144,18 @@ ACCESS = [
     (c.PauseCluster(at=NOON, paused=True), "cluster.pause", "cluster", ""),
     (c.PauseCluster(at=NOON, paused=False), "cluster.resume", "cluster", ""),
     (c.DrainNode(at=NOON, name="n1", draining=True), "node.drain", "node:n1", ""),
+    (
+        c.SetLogLevel(at=NOON, name="n1", level="debug", until=at(9)),
+        "node.log_level",
+        "node:n1",
+        "debug until 2026",
+    ),
+    (
+        c.SetLogLevel(at=NOON, name="n1", level=""),
+        "node.log_level",
+        "node:n1",
+        "as in its settings",
+    ),
     (c.SetLabelLimits(at=NOON, limits={"gpu=a": 2}), "cluster.label-limits", "cluster", "gpu=a 2"),
     (c.PutCalendar(at=NOON, calendar=CalendarSpec(name="h")), "calendar.put", "calendar:h", ""),
     (c.DeleteCalendar(at=NOON, name="h"), "calendar.delete", "calendar:h", ""),

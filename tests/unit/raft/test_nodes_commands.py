@@ -4,7 +4,14 @@ import pytest
 from builders import NOON, Cluster, at, node
 
 from croncord.model import JoinToken
-from croncord.raft.commands import AdmitNode, MarkNodes, PutJoinToken, PutNode, RemoveNode
+from croncord.raft.commands import (
+    AdmitNode,
+    MarkNodes,
+    PutJoinToken,
+    PutNode,
+    RemoveNode,
+    SetLogLevel,
+)
 from croncord.raft.nodes_apply import REMOVED_KEPT
 from croncord.raft.roster import roster_of
 
@@ -130,3 +137,15 @@ def test_who_is_in_is_told_to_the_engine():
     assert again.refused(("n1", "n2")) == {"d2"}
     assert again.leaving(("n1", "n2")) == []
     assert not again.admits("n2", "third")
+
+
+def test_a_log_level_outlives_a_restart_of_its_node_and_leaves_the_rest_alone(cluster):
+    before = cluster.state.nodes["n2"]
+    asked = cluster.do(SetLogLevel(at=at(5), name="n2", level="debug", until=at(9))).value
+    assert (asked.log_level, asked.log_level_until) == ("debug", at(9))
+    assert asked.changed_at == before.changed_at, "since when it is up or down"
+    again = cluster.do(PutNode(at=at(6), node=node("n2", disk="disk of n2"))).value
+    assert (again.log_level, again.log_level_until) == ("debug", at(9))
+    assert cluster.do(SetLogLevel(at=at(7), name="n2", level="", until=at(9))).value == before
+    refusal = cluster.do(SetLogLevel(at=at(7), name="n9", level="debug")).refusal
+    assert refusal.code == "not_found"

@@ -27,6 +27,7 @@ from croncord.raft.commands import (
     RemoveUser,
     RequestKill,
     RevokeToken,
+    SetLogLevel,
     UseLink,
     decode_command,
     encode_command,
@@ -330,6 +331,7 @@ def test_commands_survive_the_wire_and_foreign_bytes_are_refused():
     [
         (RemoveUser(at=NOON, name="a/b"), "name"),
         (DrainNode(at=NOON, name="\x1f", draining=True), "name"),
+        (SetLogLevel(at=NOON, name="n1", level="loud"), "level"),
         (PutNode(at=NOON, node=node("n" * 200)), "node.name"),
         (PauseCluster(at=NOON, by="user:\ud800", paused=True), ""),
     ],

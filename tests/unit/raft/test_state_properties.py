@@ -20,6 +20,7 @@ from croncord.raft.commands import (
     PauseJob,
     PutCalendar,
     RequestKill,
+    SetLogLevel,
     decode_command,
     encode_command,
 )
@@ -142,6 +143,10 @@ class History(RuleBasedStateMachine):
     @rule(name=st.sampled_from(NODES), draining=st.booleans())
     def drain(self, name, draining):
         self.cluster.do(DrainNode(at=self.cluster.now, name=name, draining=draining))
+
+    @rule(name=st.sampled_from(NODES), level=st.sampled_from(["debug", ""]))
+    def set_log_level(self, name, level):
+        self.cluster.do(SetLogLevel(at=self.cluster.now, name=name, level=level))
 
     @rule(name=NAMES, kill=st.booleans())
     def delete_job(self, name, kill):

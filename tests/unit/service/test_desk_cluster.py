@@ -1,13 +1,17 @@
 """The cluster and its machines, at the desk; and reads and changes when nobody leads."""
 
+from datetime import timedelta
+
 import pytest
 from desks import ADMIN, OPERATOR, VIEWER, Office, fast_directory
 
 from croncord.errors import Conflict, Forbidden, NoLeader, NotFound, NotReady
 from croncord.ports import Sighting, Vitals
+from croncord.raft.commands import SetLogLevel
 from croncord.raft.solo import SoloReplica
 from croncord.raft.state import Outcome, Refusal
 from croncord.service.agreement import ReadNote, read_note
+from croncord.service.cluster import WantedLogLevel
 
 
 def sighting(office, name, **fields):
@@ -58,6 +62,7 @@ async def test_an_admin_drains_and_removes_machines_and_nobody_else_does(office)
         for change in (
             office.desk.cluster.drain(who, "n2"),
             office.desk.cluster.undrain(who, "n2"),
+            office.desk.cluster.set_log_level(who, "n2", WantedLogLevel(level="debug")),
             office.desk.membership.remove(who, "n2"),
             office.desk.cluster.pause(who),
             office.desk.cluster.resume(who),
@@ -71,6 +76,24 @@ async def test_an_admin_drains_and_removes_machines_and_nobody_else_does(office)
     for ask in (office.desk.cluster.node("n2"), office.desk.cluster.drain(ADMIN, "n2")):
         with pytest.raises(NotFound):
             await ask
+
+
+async def test_a_log_level_shows_until_its_time_is_over_or_it_is_changed_back(office):
+    def shown(node):
+        return node["log_level"], node["log_level_until"] is not None
+
+    desk = office.desk.cluster
+    assert shown(await desk.node("n2")) == (None, False)
+    forever = WantedLogLevel(level="debug")
+    assert shown(await desk.set_log_level(ADMIN, "n2", forever)) == ("debug", False)
+    assert (await desk.node("n1"))["log_level"] is None
+    wanted = WantedLogLevel(level="warning", for_seconds=60)
+    assert shown(await desk.set_log_level(ADMIN, "n2", wanted)) == ("warning", True)
+    back = WantedLogLevel(level="default", for_seconds=60)
+    assert shown(await desk.set_log_level(ADMIN, "n2", back)) == (None, False)
+    long_ago = office.clock.now() - timedelta(days=1)
+    await office.do(SetLogLevel(at=long_ago, name="n2", level="error", until=long_ago))
+    assert shown(await desk.node("n2")) == (None, False)
 
 
 async def test_a_busy_machine_is_not_removed(office):

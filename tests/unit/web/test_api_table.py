@@ -35,6 +35,7 @@ WORKS = {
     ("POST", "/api/v1/cluster/transfer-leader"): ({}, 409),
     ("POST", "/api/v1/cluster/join-token"): ({"json": {"uses": 2}}, 201),
     ("PUT", "/api/v1/cluster/label-limits"): ({"json": {"limits": {"disk=n1": 2}}}, 200),
+    ("PUT", "/api/v1/nodes/{name}/log-level"): ({"json": {"level": "debug"}}, 200),
     ("POST", "/api/v1/jobs/{job}/backfill"): ({"json": PAST}, 202),
     ("PUT", "/api/v1/secrets/{secret}"): ({"json": {"value": "long enough"}}, 200),
     ("PUT", "/api/v1/calendars/{calendar}"): ({"json": {"dates": ["12-25"]}}, 200),
