@@ -133,3 +133,5 @@ class Reason(StrEnum):
     TIMEOUT = "timeout"
     EXPIRED = "expired"
     DELETED = "deleted"
+    RESTORED = "restored"
+    """Open when a backup was taken, or due between the backup and its restore."""

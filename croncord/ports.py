@@ -177,6 +177,9 @@ class Ledger(Protocol):
     def page(self, where: RunFilter, *, limit: int, before: str = "") -> list[Run]:
         """Return at most `limit` rows, newest nominal time first, with ids below `before`."""
 
+    async def days(self) -> dict[str, tuple[int, int]]:
+        """Return the number of rows of each UTC day, `YYYYMMDD`, and their checksum."""
+
     async def flush(self) -> None:
         """Return when everything put so far is on disk."""
 

@@ -18,6 +18,7 @@ from croncord.cli.words import plural
 from croncord.config import load_settings
 from croncord.errors import Conflict
 from croncord.raft.membership import last_entry, stand_alone, voters_of
+from croncord.restore import add_restore
 from croncord.standing import Standing
 
 _EXAMPLE = """example:
@@ -29,7 +30,7 @@ others join it with empty data directories: croncord cluster join-token."""
 
 
 def add_parser(nouns: Nouns[Any]) -> None:
-    """Add `cluster`, its verbs that ask a running node, and the one for a stopped one."""
+    """Add `cluster`, its verbs that ask a running node, and those for a stopped one."""
     verbs = cluster.add_parser(nouns)
     verb = verbs.add_parser(
         "recover",
@@ -43,6 +44,7 @@ def add_parser(nouns: Nouns[Any]) -> None:
     verb.add_argument("--data-dir", metavar="DIR", help="as for `serve`")
     verb.add_argument("--name", help="this node's name, as for `serve`; default: the host name")
     verb.add_argument("--yes", action="store_true", help="do not ask")
+    add_restore(verbs)
 
 
 def recover(args: argparse.Namespace) -> int:

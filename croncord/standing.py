@@ -4,6 +4,7 @@ cluster.secret   the cluster secret, made here or received on joining (mode 0600
 cluster-ca.pem   the authority of the nodes' certificates, received on joining
 cluster.json     the other nodes as last known, so that a restart needs no --join
 removed.json     this node was removed; its disk must never take part again
+restoring        a restore from a backup has begun here and not ended
 """
 
 import contextlib
@@ -11,12 +12,15 @@ import os
 import secrets
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from croncord.errors import ConfigError
 from croncord.model import Instant, NodeRole
 from croncord.preview import iso_utc
+
+RESTORING: Final = "restoring"
 
 
 class ClusterRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +61,12 @@ class Standing:
         return (self._data_dir / "raft" / "journal").exists()
 
     def check_not_removed(self) -> None:
-        """Raise ConfigError on the disk of a node that was removed."""
+        """Raise ConfigError on the disk of a node that was removed, or half restored."""
+        if (self._data_dir / RESTORING).exists():
+            raise ConfigError(
+                f"a restore was interrupted on {self._data_dir}, so what it holds is not whole",
+                hint="Run `croncord cluster restore` again with the same options.",
+            )
         try:
             note = msgspec.json.decode(self._removed_file.read_bytes(), type=RemovalNote)
         except FileNotFoundError:

@@ -274,6 +274,9 @@ REASONS: MappingProxyType[Reason, Sentence] = MappingProxyType(
         ),
         Reason.EXPIRED: _plain("it waited longer than it may"),
         Reason.DELETED: _plain("the job was deleted"),
+        Reason.RESTORED: _plain(
+            "the cluster was restored from a backup, which never launches what lies in the past"
+        ),
     }
 )
 
@@ -301,6 +304,7 @@ RULES: MappingProxyType[Reason, str] = MappingProxyType(
         Reason.LIMIT_UNSUPPORTED: "limits.cpu_percent",
         Reason.TIMEOUT: "timeout_seconds",
         Reason.EXPIRED: "misfire",
+        Reason.RESTORED: "restore",
     }
 )
 

@@ -120,14 +120,22 @@ class Client:
 
     @asynccontextmanager
     async def stream(
-        self, path: str, query: Query, *, headers: Mapping[str, str], quiet_seconds: float
+        self,
+        path: str,
+        query: Query,
+        *,
+        headers: Mapping[str, str],
+        quiet_seconds: float,
+        method: str = "GET",
+        body: Any = None,
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """Open a body of unknown length on the first node that answers with 200.
 
         Raises Unreachable also when the connection breaks while the body is read, or when nothing
         came for `quiet_seconds`.
         """
-        response = await self._open_stream(path, query, headers, quiet_seconds)
+        request = Request(method=method, path=path, query=query, body=body)
+        response = await self._open_stream(request, headers, quiet_seconds)
         try:
             yield response.content.iter_any()
         except (aiohttp.ClientError, TimeoutError) as e:
@@ -137,14 +145,17 @@ class Client:
             response.close()
 
     async def _open_stream(
-        self, path: str, query: Query, headers: Mapping[str, str], quiet_seconds: float
+        self, request: Request, headers: Mapping[str, str], quiet_seconds: float
     ) -> aiohttp.ClientResponse:
         failures: list[CronCordError] = []
+        data, own_headers = request.content()
         for url in tuple(self._urls):
             try:
-                response = await self._http.get(
-                    target(url, path, query),
-                    headers={**self._headers(url), **headers},
+                response = await self._http.request(
+                    request.method,
+                    target(url, request.path, request.query),
+                    data=data,
+                    headers={**self._headers(url), **own_headers, **headers},
                     timeout=aiohttp.ClientTimeout(
                         total=None, sock_connect=CONNECT_SECONDS, sock_read=quiet_seconds
                     ),

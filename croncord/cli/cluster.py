@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from croncord.cli import words
+from croncord.cli.backup import add_backup
 from croncord.cli.calling import connected
 from croncord.cli.client import Client
 from croncord.cli.init_tls import add_init_tls
@@ -36,6 +37,7 @@ def add_parser(nouns: Nouns[Any]) -> Verbs[Any]:
     )
     for name, (about, _) in _CHANGES.items():
         add_verb(verbs, name, connected(change_cluster), about, example=f"croncord cluster {name}")
+    add_backup(verbs)
     add_join_token(verbs)
     add_label_limit(verbs)
     add_init_tls(verbs)

@@ -9,6 +9,7 @@ from croncord.service.access import AccessService
 from croncord.service.agreement import Agreement
 from croncord.service.audit import AuditService
 from croncord.service.backfills import BackfillService
+from croncord.service.backup import BackupService
 from croncord.service.calendars import CalendarService
 from croncord.service.cluster import ClusterService
 from croncord.service.events import EventFeed, EventListener
@@ -56,6 +57,9 @@ class Desk:
         self.people = PeopleService(agreement)
         self.access = AccessService(agreement, self.people, admin_token_sha256)
         self.cluster = ClusterService(agreement, name, sightings, peers)
+        self.backup = BackupService(
+            agreement, name, ledger=ledger, logs=logs, audit=audit, peers=peers
+        )
         self.membership = MembershipService(agreement, name, invitations, authority)
         self.runs = RunService(agreement, ledger, logs, peers, name=name, sightings=sightings)
         self.search = SearchService(agreement, self.runs, logs, peers, name)

@@ -55,6 +55,7 @@ REASONS = MappingProxyType(
         "dependency_failed": "the job before it did not succeed",
         "limit_memory": "it used more memory than allowed",
         "limit_processes": "it had more processes than allowed",
+        "restored": "the cluster was restored from a backup",
         "runner_killed": "the process that watched over it was killed",
         "queue_full": "too many runs were already waiting",
         "replaced": "a newer run took its place",

@@ -3,10 +3,12 @@
 from aiohttp import web
 
 from croncord.model import Value
+from croncord.service.backup import BackupOrder
 from croncord.service.cluster import ClusterView
 from croncord.service.membership import NewJoinToken
 from croncord.web.api.answers import JoinTokenAnswer, Leader, Paused
 from croncord.web.api.endpoint import Call, Endpoint, NoQuery, ReadQuery, json_answer
+from croncord.web.stream import send_bytes
 
 CLUSTER = "/api/v1/cluster"
 
@@ -36,6 +38,17 @@ async def join_token(call: Call[NoQuery]) -> web.Response:
     wanted = await call.fields(optional=True)
     made = await call.desk.membership.create_join_token(call.who, wanted)
     return json_answer(made, status=201)
+
+
+async def backup(call: Call[NoQuery]) -> web.StreamResponse:
+    """POST /cluster/backup."""
+    order = await call.body(BackupOrder, optional=True)
+    pieces = await call.desk.backup.begin(call.who, order)
+    headers = {
+        "Content-Type": "application/octet-stream",
+        "Content-Disposition": 'attachment; filename="croncord.backup"',
+    }
+    return await send_bytes(call.request, web.StreamResponse(headers=headers), pieces)
 
 
 class LabelLimits(Value, frozen=True, kw_only=True):
@@ -105,6 +118,15 @@ ENDPOINTS = (
         summary="Let another node lead; asked of the leader",
         role="admin",
         answer=Leader,
+    ),
+    Endpoint(
+        method="POST",
+        path=CLUSTER + "/backup",
+        handler=backup,
+        summary="The agreed state as one file, by choice with history and output",
+        role="admin",
+        body=BackupOrder,
+        answer=bytes,
     ),
     Endpoint(
         method="POST",
