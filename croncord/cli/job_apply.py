@@ -1,4 +1,4 @@
-"""`croncord job export` and `job apply`: jobs as files, and the cluster made to match them."""
+"""`croncord job export`, `job apply` and `job schema`: jobs as files, and the cluster made to match them."""
 
 import argparse
 import difflib
@@ -16,6 +16,7 @@ from croncord.cli.parser import Verbs, add_verb, existing_path
 from croncord.cli.plan import JobChange, plan
 from croncord.cli.saving import save_each
 from croncord.cli.wire import path_of
+from croncord.job_schema import file_schema, job_schema
 
 _MARKS = {
     "create": ("+", "green"),
@@ -27,7 +28,7 @@ _SCRIPT_LINES_MAX = 40
 
 
 def add_verbs_export_and_apply(verbs: Verbs[Any]) -> None:
-    """Add `export` and `apply`."""
+    """Add `export`, `apply` and `schema`."""
     export = add_verb(
         verbs,
         "export",
@@ -54,6 +55,22 @@ def add_verbs_export_and_apply(verbs: Verbs[Any]) -> None:
     apply.add_argument("--dry-run", action="store_true", help="only show the difference")
     apply.add_argument("--prune", action="store_true", help="delete jobs that no file describes")
     apply.add_argument("--yes", action="store_true", help="do not ask before deleting")
+
+    schema = add_verb(
+        verbs,
+        "schema",
+        show_schema,
+        "print the JSON Schema of a file that `job apply` reads, for editors",
+        example="croncord job schema > jobs.schema.json\ncroncord job schema --one",
+        prints_data=False,
+    )
+    schema.add_argument("--one", action="store_true", help="of one job, as the API reads it")
+
+
+def show_schema(args: argparse.Namespace) -> int:
+    """Print the schema; asks no node."""
+    say_json(job_schema() if args.one else file_schema())
+    return 0
 
 
 async def export_jobs(client: Client, args: argparse.Namespace) -> None:

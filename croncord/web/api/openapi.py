@@ -11,6 +11,7 @@ from aiohttp import web
 
 from croncord import __version__
 from croncord.fields import field_types
+from croncord.job_schema import one_or_many
 from croncord.model import JobSpec
 from croncord.service.views import JobFacts, Json
 from croncord.web.api.endpoint import Call, Endpoint, NoQuery, json_answer
@@ -44,12 +45,8 @@ def describe(endpoints: Sequence[Endpoint]) -> Json:
     types = _types(endpoints)
     _, components = msgspec.json.schema_components(types, ref_template=_REF)
     components = dict(components)
-    one_or_many = components["JobSpec"]["properties"]["schedule"]
-    components["JobSpec"]["properties"]["schedule"] = {
-        "description": "One expression, or a list of them",
-        "oneOf": [one_or_many["items"], {k: v for k, v in one_or_many.items() if k != "default"}],
-        "default": "@manual",
-    }
+    fields = components["JobSpec"]["properties"]
+    fields["schedule"] = one_or_many(fields["schedule"])
     spec, facts = components["JobSpec"], components.pop("JobFacts")
     required = [*spec["required"], *facts["required"]]
     components["JobAnswer"] = {
