@@ -41,6 +41,8 @@ class SoakJob:
             "overlap": self.overlap,
             "delivery": self.delivery,
             "misfire": {"policy": "run_all", "window_seconds": 120, "max_runs": 5},
+            # By default 1,000 rows are kept of a job: 17 minutes of one that is due every second.
+            "retention": {"runs": 100_000},
         }
 
     def due(self, after: float, until: float) -> list[int]:
