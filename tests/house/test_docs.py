@@ -61,7 +61,9 @@ def test_what_happens_is_proven_by_tests_that_exist(row):
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_tests_and_sources_that_are_named_exist(page):
-    named = re.findall(r"`((?:tests|croncord|deploy|benchmarks|docs)/[\w./-]+\w)`", page.read_text())
+    named = re.findall(
+        r"`((?:tests|croncord|deploy|benchmarks|docs)/[\w./-]+\w)`", page.read_text()
+    )
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
