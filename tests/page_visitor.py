@@ -18,6 +18,7 @@ PAGES = [
     "/jobs/backup",
     "/jobs/backup/edit",
     "/runs",
+    "/logs",
     "/nodes",
     "/cluster",
     "/find",

@@ -15,6 +15,7 @@ from croncord.web.pages.find import FindPage
 from croncord.web.pages.frame import FRAME, Frame, setup_templates
 from croncord.web.pages.job import JobPage
 from croncord.web.pages.jobs import JobList
+from croncord.web.pages.logs import LogSearch
 from croncord.web.pages.nodes import NodePages
 from croncord.web.pages.output import OutputStream
 from croncord.web.pages.overview import Overview
@@ -45,6 +46,7 @@ def page_routes(frame: Frame) -> list[web.RouteDef]:
         RunList,
         RunPage,
         OutputStream,
+        LogSearch,
         NodePages,
         DrillPage,
         AuditPage,

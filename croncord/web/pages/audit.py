@@ -5,10 +5,10 @@ from typing import Any
 from aiohttp import web
 
 from croncord.audit import AuditFilter
-from croncord.errors import FieldError, Invalid
+from croncord.errors import Invalid
 from croncord.web import auth
-from croncord.web.format import instant
 from croncord.web.pages.frame import Frame
+from croncord.web.pages.moment import moment
 from croncord.web.pages.paging import SIZE, shown
 from croncord.web.query import address
 
@@ -36,8 +36,8 @@ class AuditPage:
         try:
             where = AuditFilter(
                 **{name: filters[name] for name in _TEXTS},
-                since=_moment(filters, "since"),
-                until=_moment(filters, "until"),
+                since=moment(filters, "since"),
+                until=moment(filters, "until"),
             )
             cursor = request.query.get("cursor", "")
             answer = await self._frame.desk.audit.page(who, where, limit=SIZE, cursor=cursor)
@@ -55,13 +55,3 @@ class AuditPage:
             },
         }
         return await self._frame.page(request, "audit.html", context)
-
-
-def _moment(filters: dict[str, str], name: str) -> Any:
-    text = filters[name]
-    if not text:
-        return None
-    try:
-        return instant(text if "T" in text else f"{text}T00:00:00Z")
-    except ValueError:
-        raise Invalid([FieldError(name, f"{text[:64]!r} is not a time")]) from None

@@ -34,6 +34,7 @@ PLACES: tuple[tuple[str, str, Role], ...] = (
     ("Running now", "/runs?state=running", "viewer"),
     ("Paused jobs", "/jobs?state=paused", "viewer"),
     ("Next 24 hours", "/day", "viewer"),
+    ("Search output", "/logs", "viewer"),
     ("Nodes", "/nodes", "viewer"),
     ("Cluster", "/cluster", "viewer"),
     ("Audit", "/audit", "viewer"),

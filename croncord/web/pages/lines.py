@@ -40,6 +40,11 @@ class Line(NamedTuple):
         return _wrapped(self, is_hit=is_hit)
 
     @property
+    def size(self) -> int:
+        """How many bytes of its stream it is; a line that was cut has no end of its own."""
+        return len(self.data) + (len(self.data) < LINE_BYTES_MAX)
+
+    @property
     def text(self) -> str:
         """What a person reads, without colours."""
         return plain_text(self.data)

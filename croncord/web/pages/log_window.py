@@ -1,7 +1,7 @@
 """The part of an output that a page holds: its end, the lines around one, or those around a hit."""
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from contextlib import aclosing
 from typing import Final, NamedTuple
 
@@ -26,6 +26,10 @@ class Wanted(NamedTuple):
     find: str = ""
     hit: int = 1
     """Which of the lines found, from 1."""
+    at: int = -1
+    """The byte whose line is shown, as `croncord.service.search` gives it; -1 for none."""
+    stream: str = ""
+    """The only stream that `at` counts; empty for what the process wrote to both."""
 
 
 class Find(NamedTuple):
@@ -67,9 +71,11 @@ class Window(NamedTuple):
 
 
 def wanted_lines(query: dict[str, str]) -> Wanted:
-    """Read the address: `?first=120`, `?find=error&hit=2`; what is no number is ignored."""
+    """Read the address: `?first=120`, `?find=error&hit=2`, `?at=4096`; what is no number is ignored."""
     first = _number(query.get("first", ""))
-    return Wanted(first, query.get("find", "")[:200], max(1, _number(query.get("hit", ""))))
+    at = _number(query["at"]) if "at" in query else -1
+    find, hit = query.get("find", "")[:200], max(1, _number(query.get("hit", "")))
+    return Wanted(first, find, hit, at, query.get("stream", ""))
 
 
 async def read_window(output: Output, wanted: Wanted, *, is_brief: bool = False) -> Window:
@@ -77,11 +83,9 @@ async def read_window(output: Output, wanted: Wanted, *, is_brief: bool = False)
 
     Brief: only a few last lines, for a page that has the others already.
     """
-    find = None
-    if wanted.find:
-        find = await _find(output, wanted)
-        if find.at:
-            wanted = wanted._replace(first=max(1, find.line - _ABOVE_HIT))
+    find, marked = await _look_for(output, wanted)
+    if marked:
+        wanted = wanted._replace(first=max(1, marked - _ABOVE_HIT))
     lines: deque[Line] = deque(maxlen=None if wanted.first else WINDOW_LINES)
     reader, trouble, is_end = OutputLines(), "", True
     progress = None
@@ -113,7 +117,7 @@ async def read_window(output: Output, wanted: Wanted, *, is_brief: bool = False)
         progress = progress if line.progress is None else line.progress
     needle = wanted.find.casefold()
     return Window(
-        html="".join(_marked(line, needle) for line in lines),
+        html="".join(_marked(line, needle, marked) for line in lines),
         unfinished=html_of(unfinished),
         place=reader.place,
         first=lines[0].number if lines else 1,
@@ -125,6 +129,16 @@ async def read_window(output: Output, wanted: Wanted, *, is_brief: bool = False)
     )
 
 
+async def _look_for(output: Output, wanted: Wanted) -> tuple[Find | None, int]:
+    """Return what was found, and the line to show: of a hit, or with a byte; 0 for none."""
+    if wanted.find:
+        find = await _find(output, wanted)
+        return find, find.line if find.at else 0
+    if wanted.at >= 0 and not wanted.first:
+        return None, await _line_at(output, wanted)
+    return None, 0
+
+
 def _room(wanted: Wanted, reader: OutputLines) -> int:
     """How many lines to take, so that the place stands right after the window's last line."""
     if not wanted.first or reader.count is None:
@@ -132,8 +146,40 @@ def _room(wanted: Wanted, reader: OutputLines) -> int:
     return max(0, min(_TAKE, wanted.first - 1 + WINDOW_LINES - reader.count))
 
 
-def _marked(line: Line, needle: str) -> str:
-    return line.html(is_hit=bool(needle) and needle in line.text.casefold())
+def _marked(line: Line, needle: str, number: int) -> str:
+    is_found = bool(needle) and needle in line.text.casefold()
+    return line.html(is_hit=is_found or 0 < number == line.number)
+
+
+async def _line_at(output: Output, wanted: Wanted) -> int:
+    """Return the number of the line with that byte, 0 when there is none.
+
+    The search counts the bytes of its streams as they came; lines of two streams are numbered as
+    they end. So the byte's place in its own stream is found first, then the line that holds it.
+    """
+    streams = (wanted.stream,) if wanted.stream else ("stdout", "stderr")
+    passed, fed, told = 0, Counter[str](), Counter[str]()
+    target: tuple[str, int] | None = None
+    reader = OutputLines()
+    try:
+        async with aclosing(output.chunks(system=True)) as chunks:
+            async for chunk in chunks:
+                name, size = chunk.stream, len(chunk.data)
+                if name in streams:
+                    if target is None and passed + size > wanted.at:
+                        target = (name, fed[name] + wanted.at - passed)
+                    passed += size
+                fed[name] += size
+                reader.feed(chunk)
+                while taken := reader.take(_TAKE):
+                    for line in taken:
+                        told[line.stream] += line.size
+                        if target and line.stream == target[0] and told[target[0]] > target[1]:
+                            return line.number
+                await asyncio.sleep(0)
+    except (NotFound, Unreachable, StoreError):
+        pass  # reading the window fails the same way, and tells
+    return 0
 
 
 async def _find(output: Output, wanted: Wanted) -> Find:

@@ -1,15 +1,15 @@
 """The launch ledger as a list, newest first."""
 
-from datetime import datetime
 from typing import Any
 
 from aiohttp import web
 
-from croncord.errors import FieldError, Invalid
+from croncord.errors import Invalid
 from croncord.lifecycle import Reason, RunState, Trigger
 from croncord.web import auth
-from croncord.web.format import TRIGGERS, instant, look, reason_words
+from croncord.web.format import TRIGGERS, look, reason_words
 from croncord.web.pages.frame import Frame
+from croncord.web.pages.moment import moment
 from croncord.web.pages.paging import SIZE, shown
 
 _FILTERS = ("job", "state", "reason", "node", "trigger")
@@ -47,8 +47,8 @@ class RunList:
                 reason=filters["reason"],
                 node=filters["node"],
                 trigger=filters["trigger"],
-                since=_moment(request, "since"),
-                until=_moment(request, "until"),
+                since=moment(request.query, "since"),
+                until=moment(request.query, "until"),
                 limit=SIZE,
                 cursor=request.query.get("cursor", ""),
             )
@@ -68,12 +68,3 @@ class RunList:
             "pages": shown("/runs", request.query, answer),
         }
         return await self._frame.page(request, "runs.html", context)
-
-
-def _moment(request: web.Request, name: str) -> datetime | None:
-    """Read a time of the address; raises Invalid with the field's name."""
-    text = request.query.get(name, "")
-    try:
-        return instant(text)
-    except ValueError:
-        raise Invalid([FieldError(name, f"{text[:64]!r} is not a time")]) from None
