@@ -14,8 +14,9 @@ from croncord.errors import (
     TooLarge,
     VersionChanged,
 )
-from croncord.model import SCRIPT_BYTES_MAX
+from croncord.model import SCRIPT_BYTES_MAX, JobSpec
 from croncord.schedule import zone_names
+from croncord.service.views import spec_json
 from croncord.service.who import Who
 from croncord.validation import tidy_script
 from croncord.web import auth
@@ -27,6 +28,7 @@ from croncord.web.pages.job_form import (
     errors_by_field,
     fields_from,
     laid_over,
+    listed,
     take_file,
     typed_from_job,
     typed_from_post,
@@ -43,23 +45,10 @@ PRESETS = (
 )
 CROWD = 30
 """From so many launches in one minute on, the preview advises to spread them."""
-_NEW = Typed(
-    {
-        "schedule": "0 * * * *",
-        "script": "#!/bin/bash\n",
-        "timezone": "UTC",
-        "misfire.window_seconds": "3600",
-        "kill_grace_seconds": "10",
-        "retries.count": "0",
-        "retries.delay_seconds": "10",
-        "retries.backoff": "1",
-        "retries.max_delay_seconds": "3600",
-        "limits.log_bytes": "16777216",
-        "umask": "022",
-        "nice": "0",
-        "ionice": "none",
-    }
-)
+_DEFAULTS = typed_from_job(
+    {**spec_json(JobSpec(name="-", script="")), "name": "", "version": ""}
+).values
+_NEW = Typed({**_DEFAULTS, "schedule": "0 * * * *", "script": "#!/bin/bash\n"})
 
 
 class Trouble(NamedTuple):
@@ -260,6 +249,7 @@ class JobEditor:
     ) -> web.Response:
         errors = errors_by_field(typed.problems)
         nodes = await self._frame.desk.cluster.nodes(stale=True)
+        calendars = await self._frame.desk.calendars.list(auth.who(request), stale=True)
         context = {
             "typed": typed,
             "ref": ref,
@@ -267,6 +257,9 @@ class JobEditor:
             "trouble": trouble,
             "verdict": verdict,
             "nodes": nodes,
+            "calendars": calendars,
+            "listed": listed,
+            "unusual": {k for k, v in typed.values.items() if v and v != _DEFAULTS.get(k)},
             "zones": zone_names(),
             "presets": PRESETS,
             "script_bytes_max": SCRIPT_BYTES_MAX,

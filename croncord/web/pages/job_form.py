@@ -6,7 +6,7 @@ it is wrong, so that the page can be shown again with nothing lost.
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,20 +24,22 @@ SPANS = (
 NUMBERS = (
     "retries.count", "retries.backoff", "limits.log_bytes", "limits.memory_bytes",
     "limits.cpu_percent", "limits.processes", "limits.open_files", "nice", "pause_after_failures",
-    "retention.runs", "retention.days", "retention.bytes",
+    "retention.runs", "retention.days", "retention.bytes", "misfire.max_runs", "misfire.per_minute",
 )  # fmt: skip
 TIMES = ("start_at", "end_at")
-TICKS = ("target.every_node", "retries.other_node", "paused")
-LISTS = ("tags", "target.nodes", "secrets")
+TICKS = ("target.every_node", "target.on_join", "retries.other_node", "paused")
+LISTS = ("tags", "target.nodes", "secrets", "calendars", "locks")
+BOXES = frozenset({"target.nodes", "calendars"})
+"""Lists with a box for each entry; a browser sends nothing when none is ticked."""
 PAIRS = ("environment", "target.labels")
 MAY_BE_NONE = frozenset(
     {"timeout_seconds", "start_at", "end_at", "pause_after_failures", "retention.runs"}
     | {"retention.days", "limits.memory_bytes", "limits.cpu_percent", "limits.processes"}
-    | {"limits.open_files", "retention.bytes"}
+    | {"limits.open_files", "retention.bytes", "misfire.max_runs", "misfire.per_minute"}
 )
 NAMES = frozenset(
-    (*TEXTS, *SPANS, *NUMBERS, *TIMES, *TICKS, *LISTS, *PAIRS, "schedule", "script", "version")
-)
+    (*TEXTS, *SPANS, *NUMBERS, *TIMES, *TICKS, *LISTS, *PAIRS, "schedule", "script")
+) | {"after", "version"}
 _FIRST = (
     "",
     "name",
@@ -54,6 +56,7 @@ _ORDER = dict.fromkeys((*_FIRST, *sorted(NAMES)))
 _SPAN = re.compile(r"(\d+)\s*(s|sec|m|min|h|d)?", re.IGNORECASE)
 _ENTRY = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^,\n])+')
 _PAIR = re.compile(r'([^="]+|"(?:[^"\\]|\\.)*")=(.*)')
+_AFTER = re.compile(r"(.+?)(?:\s+on\s+(success|failure|always))?", re.IGNORECASE)
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 _UNIT = {"": 1, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 
@@ -88,12 +91,13 @@ def typed_from_job(job: Mapping[str, Any]) -> Typed:
     for name in TICKS:
         values[name] = "true" if _inner(job, name) else ""
     for name in LISTS:
-        values[name] = ", ".join(_quoted(entry, ",") for entry in _inner(job, name))
+        values[name] = ", ".join(listed(entry) for entry in _inner(job, name))
     for name, between in (("environment", "\n"), ("target.labels", ", ")):
         pairs = _inner(job, name).items()
         values[name] = between.join(f"{_quoted(k, ',=')}={_quoted(v, ',')}" for k, v in pairs)
     schedule = job["schedule"]
     values["schedule"] = schedule if isinstance(schedule, str) else "\n".join(schedule)
+    values["after"] = "\n".join(_after_line(it["job"], it["on"]) for it in job["after"])
     values["script"] = job["script"]
     values["version"] = str(job["version"])
     return Typed(values)
@@ -107,7 +111,7 @@ def typed_from_post(pairs: Iterable[tuple[str, str]]) -> Typed:
             text = value if name in {"script", "environment"} else value.strip()
             values[name] = f"{values[name]}, {text}" if name in values and text else text
     # Browsers send every line break of a text box as CRLF; nobody typed those.
-    for name in ("script", "schedule", "environment", "target.labels", "description"):
+    for name in ("script", "schedule", "environment", "target.labels", "description", "after"):
         if name in values:
             values[name] = values[name].replace("\r\n", "\n")
     return Typed(values)
@@ -154,12 +158,10 @@ def fields_from(typed: Typed) -> dict[str, Any]:
             _scalar(typed, fields, name, get[name])
     for name in TICKS:
         _put(fields, name, typed.ticked(name))
-    for name in LISTS:
-        if name in get or name == "target.nodes":
-            _put(fields, name, _words(typed.get(name)))
     for name in PAIRS:
         if name in get:
             _pairs(typed, fields, name)
+    _lists(typed, fields)
     return fields
 
 
@@ -223,6 +225,14 @@ def _pairs(typed: Typed, fields: dict[str, Any], name: str) -> None:
     _put(fields, name, found)
 
 
+def _lists(typed: Typed, fields: dict[str, Any]) -> None:
+    for name in LISTS:
+        if name in typed.values or name in BOXES:
+            _put(fields, name, _words(typed.get(name)))
+    if "after" in typed.values:
+        fields["after"] = list(_dependencies(typed.get("after")))
+
+
 def _entries(text: str) -> list[str]:
     """Split at commas and line ends that are not inside quotes."""
     return [entry.strip() for entry in _ENTRY.findall(text) if entry.strip()]
@@ -230,6 +240,25 @@ def _entries(text: str) -> list[str]:
 
 def _words(text: str) -> list[str]:
     return [_bare(entry) for entry in _entries(text)]
+
+
+def listed(text: str) -> str:
+    """Write an entry of a list as the form reads it."""
+    return _quoted(text, ",")
+
+
+def _after_line(job: str, on: str) -> str:
+    """Write a job after whose runs this one runs: `extract`, or `extract on failure`."""
+    match = _AFTER.fullmatch(job)
+    is_plain = on == "success" and match is not None and not match[2]
+    return job if is_plain else f"{job} on {on}"
+
+
+def _dependencies(text: str) -> Iterator[dict[str, str]]:
+    for line in text.splitlines():
+        match = _AFTER.fullmatch(line.strip())
+        if match:
+            yield {"job": match[1], "on": (match[2] or "success").lower()}
 
 
 def _bare(text: str) -> str:

@@ -1,9 +1,17 @@
+import re
+
+import msgspec
 import pytest
+from desks import ADMIN
+from page_visitor import visiting
 
 from croncord.errors import FieldError
+from croncord.fields import field_types
+from croncord.model import JobSpec
 from croncord.service.views import spec_json
 from croncord.validation import read_job
 from croncord.web.pages.job_form import (
+    NAMES,
     Typed,
     errors_by_field,
     fields_from,
@@ -33,9 +41,10 @@ FULL = {
         "nodes": ["n1", "n2"],
         "strategy": "hash",
         "every_node": True,
+        "on_join": True,
     },
     "overlap": "queue_one",
-    "misfire": {"policy": "run_all", "window_seconds": 60},
+    "misfire": {"policy": "run_all", "window_seconds": 60, "max_runs": 9, "per_minute": 2},
     "delivery": "at_least_once",
     "timeout_seconds": 900,
     "kill_grace_seconds": 3,
@@ -58,7 +67,46 @@ FULL = {
     "nice": 5,
     "ionice": "best-effort:6",
     "paused": True,
+    "pause_after_failures": 3,
+    "retention": {"runs": 10, "days": 30, "bytes": 2**20},
+    "after": [
+        {"job": "extract", "on": "success"},
+        {"job": "load, two", "on": "failure"},
+        {"job": "goes on failure", "on": "success"},
+        {"job": "goes on always", "on": "always"},
+    ],
+    "calendars": ["holidays", "with, comma"],
+    "locks": ["db", "disk:3"],
+    "secrets": ["TOKEN"],
 }
+NOT_IN_THE_FORM: dict[str, str] = {}
+"""Fields of a job that the form leaves out, each with its reason."""
+
+
+def job_fields(kind=JobSpec, path=""):
+    for name, annotation in field_types(kind).items():
+        if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
+            yield from job_fields(annotation, f"{path}{name}.")
+        else:
+            yield path + name
+
+
+async def test_every_field_of_a_job_is_in_the_form(office):
+    async with visiting(office) as visitor:
+        await visitor.sign_in()
+        await visitor.office.desk.calendars.put(ADMIN, "holidays", {"dates": ["12-25"]})
+        page = await visitor.text("/jobs/new")
+    shown = set(re.findall(r'<(?:input|select|textarea)[^>]* name="([^"]+)"', page))
+    assert set(job_fields()) - shown == set(NOT_IN_THE_FORM)
+    assert set(job_fields()) - NAMES == set(NOT_IN_THE_FORM)
+
+
+def test_the_test_of_the_way_through_the_form_changes_every_field():
+    usual, full = spec_json(JobSpec(name="-", script="")), spec_json(read_job(FULL))
+    for name in job_fields():
+        group, _, inner = name.partition(".")
+        one, other = usual[group], full[group]
+        assert (one[inner] != other[inner]) if inner else (one != other), name
 
 
 def test_a_job_survives_the_way_through_the_form_and_back():
