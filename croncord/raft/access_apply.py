@@ -53,7 +53,10 @@ def put_user(state: ClusterState, command: PutUser) -> Outcome:
 def remove_user(state: ClusterState, command: RemoveUser) -> Outcome:
     """Remove a user."""
     user = state.users.pop(command.name, None)
-    return refuse("not_found", "no such user") if user is None else Outcome(user)
+    if user is None:
+        return refuse("not_found", "no such user")
+    state.views.pop(f"user:{command.name}", None)  # not for the next one of that name
+    return Outcome(user)
 
 
 def end_session(state: ClusterState, command: EndSession) -> Outcome:

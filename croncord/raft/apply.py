@@ -15,6 +15,7 @@ from croncord.raft import (
     outputs_apply,
     runs_apply,
     secrets_apply,
+    views_apply,
 )
 from croncord.raft.state import ClusterState, Outcome, refuse
 
@@ -50,6 +51,8 @@ HANDLERS: MappingProxyType[type, Handler] = MappingProxyType(
         commands.SetLabelLimits: cluster_apply.set_label_limits,
         commands.PutCalendar: calendars_apply.put_calendar,
         commands.DeleteCalendar: calendars_apply.delete_calendar,
+        commands.PutView: views_apply.put_view,
+        commands.DeleteView: views_apply.delete_view,
         commands.PutSecret: secrets_apply.put_secret,
         commands.DeleteSecret: secrets_apply.delete_secret,
         commands.InitCluster: cluster_apply.init_cluster,

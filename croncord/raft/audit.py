@@ -238,6 +238,10 @@ _TELLERS: MappingProxyType[type, Teller] = MappingProxyType(
         c.SetLabelLimits: _limits,
         c.PutCalendar: lambda _s, m, _: _Told("calendar.put", f"calendar:{m.calendar.name}"),
         c.DeleteCalendar: lambda _s, m, _: _Told("calendar.delete", f"calendar:{m.name}"),
+        c.PutView: lambda _s, m, _: _Told(
+            "view.put", f"view:{m.view.listing}/{m.view.name}", _short(m.view.query)
+        ),
+        c.DeleteView: lambda _s, m, _: _Told("view.delete", f"view:{m.listing}/{m.name}"),
         c.PutSecret: lambda _s, m, _: _Told(
             "secret.put", f"secret:{m.secret.name}", f"for {', '.join(m.secret.tags) or 'all jobs'}"
         ),

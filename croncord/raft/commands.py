@@ -23,6 +23,7 @@ from croncord.model import (
     Node,
     NodeRole,
 )
+from croncord.saved_views import Listing, SavedView
 
 COMMAND_BYTES_MAX = 4 * 1024 * 1024
 
@@ -331,6 +332,19 @@ class DeleteCalendar(Command, frozen=True, kw_only=True):
     name: Name
 
 
+class PutView(Command, frozen=True, kw_only=True):
+    """Save a view for who asks."""
+
+    view: SavedView
+
+
+class DeleteView(Command, frozen=True, kw_only=True):
+    """Forget a view of who asks."""
+
+    listing: Listing
+    name: Name
+
+
 class PutSecret(Command, frozen=True, kw_only=True):
     """Create a secret or replace it; its value is sealed."""
 
@@ -438,6 +452,8 @@ AnyCommand = (
     | SetLabelLimits
     | PutCalendar
     | DeleteCalendar
+    | PutView
+    | DeleteView
     | PutSecret
     | DeleteSecret
     | InitCluster

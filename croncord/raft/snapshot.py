@@ -12,6 +12,7 @@ import msgspec
 from croncord.credentials import Link, Secret, Token, User
 from croncord.model import Calendar, Job, JoinToken, Node, RemovedNode, Run
 from croncord.raft.state import ClusterState
+from croncord.saved_views import SavedView
 
 _VERSION = b"\x01"
 
@@ -41,6 +42,7 @@ class StateCopy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     join_tokens: dict[str, JoinToken] = {}
     unclosed: dict[str, Run] = {}
     secrets: dict[str, Secret] = {}
+    views: dict[str, tuple[SavedView, ...]] = {}
     ended_sessions: dict[str, datetime] = {}
 
 

@@ -17,6 +17,7 @@ from croncord.credentials import Link, Secret, Token, User
 from croncord.locks import has_room, name_and_places
 from croncord.model import Calendar, Job, JoinToken, Node, RemovedNode, Run
 from croncord.raft.table import Table
+from croncord.saved_views import SavedView
 
 VERSIONS_KEPT = 20
 RECENT_KEPT = 5
@@ -83,6 +84,8 @@ class ClusterState:
         """Idempotency keys of manual runs to run ids, oldest first."""
         self.calendars: Table[Calendar] = Table()
         self.secrets: Table[Secret] = Table()
+        self.views: Table[tuple[SavedView, ...]] = Table()
+        """Saved views of lists, by whose they are."""
         self.label_limits: Table[int] = Table()
         """Labels as `key=value` to how many runs all nodes with them may have at once."""
         self.deleted: Table[tuple[str, ...]] = Table()

@@ -19,6 +19,7 @@ from croncord.service.jobs import JobService
 from croncord.service.membership import MembershipService
 from croncord.service.people import PeopleService
 from croncord.service.runs import RunService
+from croncord.service.saved_views import SavedViewService
 from croncord.service.search import SearchService
 from croncord.service.secrets import SecretService
 from croncord.service.timeline import TimelineService
@@ -66,6 +67,7 @@ class Desk:
         self.jobs = JobService(agreement, self.runs, check_syntax)
         self.backfills = BackfillService(agreement)
         self.calendars = CalendarService(agreement)
+        self.views = SavedViewService(agreement)
         self.secrets = SecretService(agreement, vault)
         self.why = WhyService(agreement, ledger)
         self.figures = FigureService(agreement, self.cluster, ledger, name)

@@ -70,6 +70,7 @@ FLOORS = {
             "starting",
             "state",
             "table",
+            "views_apply",
         )
     },
 }

@@ -22,6 +22,7 @@ from croncord.web.pages.overview import Overview
 from croncord.web.pages.problem import render_error
 from croncord.web.pages.run import RunPage
 from croncord.web.pages.runs import RunList
+from croncord.web.pages.saved_views import SavedViewPages
 from croncord.web.pages.settings import SettingsPages
 from croncord.web.pages.versions import VersionPage
 from croncord.web.pages.why import WhyPage
@@ -50,6 +51,7 @@ def page_routes(frame: Frame) -> list[web.RouteDef]:
         NodePages,
         DrillPage,
         AuditPage,
+        SavedViewPages,
         SettingsPages,
     )
     return [route for page in pages for route in page(frame).routes()]

@@ -14,7 +14,19 @@ from croncord.web.query import address
 
 _TEXTS = ("by", "subject", "action")
 _TIMES = ("since", "until")
-NOUNS = ("job", "run", "calendar", "secret", "user", "token", "session", "link", "node", "cluster")
+NOUNS = (
+    "job",
+    "run",
+    "calendar",
+    "secret",
+    "user",
+    "token",
+    "session",
+    "link",
+    "node",
+    "cluster",
+    "view",
+)
 
 
 class AuditPage:

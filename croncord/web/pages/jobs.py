@@ -8,6 +8,7 @@ from croncord.errors import Invalid
 from croncord.web import auth
 from croncord.web.pages.frame import Frame
 from croncord.web.pages.paging import SIZE, shown
+from croncord.web.pages.saved_views import views_of
 from croncord.web.query import job_search
 
 STATES = ("running", "waiting", "succeeded", "failed", "timed_out", "lost", "paused")
@@ -54,6 +55,7 @@ class JobList:
             "sort": sort,
             "filtered": any(search),
             "problem": problem,
+            "views": await views_of(self._frame, who, "jobs", request.query),
             "pages": shown("/jobs", request.query, answer),
         }
         return await self._frame.page(request, "jobs.html", context)

@@ -11,6 +11,7 @@ from croncord.web.format import TRIGGERS, look, reason_words
 from croncord.web.pages.frame import Frame
 from croncord.web.pages.moment import moment
 from croncord.web.pages.paging import SIZE, shown
+from croncord.web.pages.saved_views import views_of
 
 _FILTERS = ("job", "state", "reason", "node", "trigger")
 
@@ -65,6 +66,7 @@ class RunList:
             "reasons": list(Reason),
             "triggers": list(Trigger),
             "nodes": [node["name"] for node in nodes],
+            "views": await views_of(self._frame, who, "runs", request.query),
             "pages": shown("/runs", request.query, answer),
         }
         return await self._frame.page(request, "runs.html", context)

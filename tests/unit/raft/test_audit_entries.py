@@ -9,6 +9,7 @@ from croncord.lifecycle import RunState
 from croncord.model import CalendarSpec, JobSpec, JoinToken
 from croncord.raft import commands as c
 from croncord.raft.audit import audit_entry
+from croncord.saved_views import SavedView
 
 SECRET = "s3cr3t-value"
 
@@ -158,6 +159,13 @@ ACCESS = [
     ),
     (c.SetLabelLimits(at=NOON, limits={"gpu=a": 2}), "cluster.label-limits", "cluster", "gpu=a 2"),
     (c.PutCalendar(at=NOON, calendar=CalendarSpec(name="h")), "calendar.put", "calendar:h", ""),
+    (
+        c.PutView(at=NOON, view=SavedView(listing="jobs", name="v", query="state=failed")),
+        "view.put",
+        "view:jobs/v",
+        "state=failed",
+    ),
+    (c.DeleteView(at=NOON, listing="jobs", name="v"), "view.delete", "view:jobs/v", ""),
     (c.DeleteCalendar(at=NOON, name="h"), "calendar.delete", "calendar:h", ""),
     (c.InitCluster(at=NOON, cluster_id="x", session_key=b"key"), "cluster.found", "cluster", "x"),
     (

@@ -38,12 +38,14 @@ WORKS = {
     ("PUT", "/api/v1/nodes/{name}/log-level"): ({"json": {"level": "debug"}}, 200),
     ("POST", "/api/v1/jobs/{job}/backfill"): ({"json": PAST}, 202),
     ("PUT", "/api/v1/secrets/{secret}"): ({"json": {"value": "long enough"}}, 200),
+    ("PUT", "/api/v1/views/{listing}/{view}"): ({"json": {"query": "state=failed"}}, 200),
     ("PUT", "/api/v1/calendars/{calendar}"): ({"json": {"dates": ["12-25"]}}, 200),
     ("POST", "/api/v1/calendars/{calendar}/import"): ({"json": {"text": ICALENDAR}}, 200),
 }
 CREATES = {
     ("PUT", "/api/v1/jobs/{job}"),
     ("PUT", "/api/v1/calendars/{calendar}"),
+    ("PUT", "/api/v1/views/{listing}/{view}"),
     ("PUT", "/api/v1/secrets/{secret}"),
     ("POST", "/api/v1/calendars/{calendar}/import"),
 }
@@ -65,6 +67,9 @@ async def address(door, endpoint):
     desk = door.office.desk
     await desk.secrets.put(ADMIN, "DB_PASSWORD", {"value": "long enough"})
     await desk.calendars.put(OPERATOR, "holidays", {"dates": ["12-25"]})
+    for role in ("viewer", "operator", "admin"):
+        who = await desk.access.authenticate_token(door.tokens[role], "")
+        await desk.views.put(who, "jobs", "mine", "state=failed")
     backfill = ""
     if "{backfill}" in endpoint.path:
         since, until = (datetime.fromisoformat(PAST[name]) for name in ("since", "until"))
@@ -87,6 +92,8 @@ async def address(door, endpoint):
         secret="DB_PASSWORD",
         backfill=backfill,
         version="1",
+        listing="jobs",
+        view="mine",
     )
 
 
@@ -185,6 +192,8 @@ async def test_what_does_not_exist_is_not_found(door, endpoint):
         secret="nope",
         backfill="nope",
         version="nope",
+        listing="jobs",
+        view="nope",
     )
     sent, _ = WORKS.get((endpoint.method, endpoint.path), ({}, 0))
     status, body = await door.problem(endpoint.method, path, **sent)
