@@ -38,6 +38,7 @@ from croncord.logs.log_store import LogStore
 from croncord.node.agent import Agent
 from croncord.node.agent_journal import FileJournal
 from croncord.node.dispatcher import Dispatcher
+from croncord.node.freezer import Freezer
 from croncord.node.group_home import find_home, label_of
 from croncord.node.own_process import OwnProcess
 from croncord.node.peers import HttpPeers
@@ -290,6 +291,7 @@ class Daemon:
 
     async def _open_doors(self) -> None:
         settings = self._settings
+        freezer = Freezer()
         self._desk = Desk(
             name=settings.name,
             replica=self._replica,
@@ -304,6 +306,7 @@ class Daemon:
             audit=self._audit,
             vault=self._vault,
             authority=self._authority,
+            freeze=freezer.freeze,
         )
         self._book.on_progress(self._desk.tell_progress)
         app = create_app(
@@ -316,6 +319,7 @@ class Daemon:
                 logs=self._logs,
                 receive_vitals=self._receive_vitals,
                 hand_over=self._replica.transfer_leadership,
+                freeze=freezer.freeze,
                 ledger=self._ledger,
                 audit=self._audit,
                 wants_certificate=self._requires_tls,

@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from croncord.audit import AuditEntry, AuditFilter
+from croncord.drills import FreezeOrder
 from croncord.model import LogInfo, Messages, Name, NodeRole, Run
 
 # --- output ---------------------------------------------------------------------------------------
@@ -389,6 +390,9 @@ class Peers(Protocol):
 
     async def logs_held(self, node_http: str, keys: Sequence[LogKey]) -> list[LogStatus | None]:
         """Ask what another node holds of many outputs. Raises Unreachable."""
+
+    async def freeze(self, node_http: str, order: FreezeOrder) -> None:
+        """Have another node stand still. Raises Conflict, Unreachable."""
 
     async def log_search(self, node_http: str, order: SearchOrder) -> SearchAnswer:
         """Have another node search its copies. Raises Unreachable."""

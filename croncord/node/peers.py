@@ -11,6 +11,7 @@ from yarl import URL
 
 from croncord.audit import AuditEntry
 from croncord.clock import Clock
+from croncord.drills import FreezeOrder
 from croncord.errors import Conflict, CronCordError, NotFound, StoreError, Unreachable
 from croncord.model import Run, milliseconds
 from croncord.peer_auth import PeerSigner
@@ -80,6 +81,10 @@ class HttpPeers:
     async def hand_over(self, leader_http: str) -> None:
         """Ask the leader to give leadership away. Raises Unreachable when it could not."""
         await self._call("POST", leader_http, "hand-over", read_seconds=WORK_SECONDS)
+
+    async def freeze(self, node_http: str, order: FreezeOrder) -> None:
+        """Have another node stand still. Raises Conflict, Unreachable."""
+        await self._call("POST", node_http, "freeze", body=msgspec.msgpack.encode(order))
 
     async def log_status(self, node_http: str, key: LogKey) -> LogStatus | None:
         """Ask what another node holds. Raises Unreachable."""

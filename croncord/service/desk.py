@@ -12,6 +12,7 @@ from croncord.service.backfills import BackfillService
 from croncord.service.backup import BackupService
 from croncord.service.calendars import CalendarService
 from croncord.service.cluster import ClusterService
+from croncord.service.drills import DrillService, Freezer
 from croncord.service.events import EventFeed, EventListener
 from croncord.service.figures import FigureService
 from croncord.service.job_check import SyntaxCheck
@@ -46,8 +47,12 @@ class Desk:
         audit: AuditTrail | None = None,
         vault: Vault | None = None,
         authority: Callable[[], str] = str,
+        freeze: Freezer | None = None,
     ) -> None:
-        """Take the ports; `authority` signs the certificate that every node must have, if it must."""
+        """Take the ports; `authority` signs the certificate that every node must have, if it must.
+
+        `freeze` has this node stand still for a drill.
+        """
         agreement = Agreement(replica, clock)
         self.name = name
         self.clock = clock
@@ -61,6 +66,7 @@ class Desk:
         self.backup = BackupService(
             agreement, name, ledger=ledger, logs=logs, audit=audit, peers=peers
         )
+        self.drills = DrillService(agreement, name, peers, freeze)
         self.membership = MembershipService(agreement, name, invitations, authority)
         self.runs = RunService(agreement, ledger, logs, peers, name=name, sightings=sightings)
         self.search = SearchService(agreement, self.runs, logs, peers, name)

@@ -13,6 +13,7 @@ import msgspec
 from aiohttp import web
 
 from croncord.clock import Clock
+from croncord.drills import FreezeOrder
 from croncord.errors import (
     CronCordError,
     Forbidden,
@@ -35,6 +36,7 @@ PAUSE_SECONDS: Final = 5.0
 _OFFSET_MAX = 1 << 48
 _log = logging.getLogger(__name__)
 _decode_order = msgspec.msgpack.Decoder(SearchOrder).decode
+_decode_freeze = msgspec.msgpack.Decoder(FreezeOrder).decode
 _decode_keys = msgspec.msgpack.Decoder(list[LogKey]).decode
 _decode_vitals = msgspec.msgpack.Decoder(Vitals).decode
 
@@ -46,6 +48,7 @@ def peer_routes(
     logs: RunLogs,
     receive_vitals: Callable[[Vitals], Sequence[Sighting]],
     hand_over: Callable[[], Awaitable[None]],
+    freeze: Callable[[FreezeOrder], Awaitable[None]] | None = None,
     ledger: LedgerPages | None = None,
     audit: AuditPages | None = None,
     wants_certificate: bool = False,
@@ -54,7 +57,8 @@ def peer_routes(
 
     With `wants_certificate` only callers that showed a certificate of the cluster are answered.
     `receive_vitals` notes a node's report and returns what is known of everybody; it raises
-    NoLeader on a node that does not lead. `hand_over` gives leadership to another node.
+    NoLeader on a node that does not lead. `hand_over` gives leadership to another node,
+    `freeze` has this one stand still.
     """
     calls = _Calls(
         verifier,
@@ -62,6 +66,7 @@ def peer_routes(
         logs,
         receive_vitals=receive_vitals,
         hand_over=hand_over,
+        freeze=freeze,
         ledger=ledger,
         audit=audit,
         wants_certificate=wants_certificate,
@@ -70,6 +75,7 @@ def peer_routes(
     return [
         web.post(f"{PREFIX}/vitals", calls.vitals),
         web.post(f"{PREFIX}/hand-over", calls.hand_over),
+        web.post(f"{PREFIX}/freeze", calls.freeze),
         web.post(f"{PREFIX}/search", calls.search),
         web.get(f"{PREFIX}/ledger/days", calls.ledger_days),
         web.get(f"{PREFIX}/ledger/rows", calls.ledger_rows),
@@ -94,6 +100,7 @@ class _Calls:
         *,
         receive_vitals: Callable[[Vitals], Sequence[Sighting]],
         hand_over: Callable[[], Awaitable[None]],
+        freeze: Callable[[FreezeOrder], Awaitable[None]] | None,
         ledger: LedgerPages | None,
         audit: AuditPages | None,
         wants_certificate: bool,
@@ -101,6 +108,7 @@ class _Calls:
         self._audit = audit
         self._wants_certificate = wants_certificate
         self._hand_over = hand_over
+        self._freeze = freeze
         self._ledger = ledger
         self._verifier = verifier
         self._clock = clock
@@ -121,6 +129,17 @@ class _Calls:
     async def hand_over(self, request: web.Request) -> web.StreamResponse:
         await self._signed_body(request)
         await self._hand_over()
+        return _answer(None)
+
+    async def freeze(self, request: web.Request) -> web.StreamResponse:
+        body = await self._signed_body(request)
+        if self._freeze is None:
+            raise NotFound("this node cannot be frozen")
+        try:
+            order = _decode_freeze(body)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise Malformed(f"this is no order to freeze: {error}") from error
+        await self._freeze(order)
         return _answer(None)
 
     async def search(self, request: web.Request) -> web.StreamResponse:

@@ -1,8 +1,10 @@
 """Three real nodes and a browser while the leader dies, and then the majority."""
 
+import asyncio
+
 import pytest
 from browser_window import expect, window
-from fleet import TOKEN, Fleet
+from fleet import TOKEN, Fleet, wait_for
 
 pytestmark = [
     pytest.mark.browser,
@@ -73,3 +75,33 @@ async def test_a_drill_hands_leadership_over_and_accounts_for_every_tick(browser
             await expect(rows.nth(3)).to_be_visible(timeout=30_000)
             await expect(rows.first).not_to_contain_text(f"node {leader.name},")
             await expect(page.locator(".tile").nth(3)).to_contain_text("0 twice, 0 jobs behind")
+
+
+async def test_a_frozen_leader_is_replaced_comes_back_and_every_tick_has_one_row(browser, tmp_path):
+    with Fleet(tmp_path, 3) as fleet:
+        leader, here = fleet.leader(), fleet.followers()[0]
+        body = {"name": "steady", "schedule": "@every 2s", "script": "true\n"}
+        here.post("/api/v1/jobs", body)
+        async with window(browser, here.url) as watched:
+            page = watched.page
+            await watched.context.request.post(f"{here.url}/login", form={"token": TOKEN})
+            await watched.go("/cluster/drill")
+            await page.get_by_role("button", name="Freeze").click()
+            dialog = page.get_by_role("dialog")
+            await expect(dialog.get_by_label("Node")).to_have_value(leader.name)
+            await dialog.get_by_label("For").select_option("10")
+            await dialog.get_by_role("button", name="Freeze").click()
+            head = page.locator(".head")
+            await expect(head).to_contain_text(f"{leader.name} was frozen for 10 s.")
+            said = f"Leadership went from {leader.name}"
+            await expect(head).to_contain_text(said, timeout=60_000)
+            await asyncio.to_thread(
+                wait_for, lambda: "the drill is over" in leader.log.read_text(), 90, "its return"
+            )
+            row = page.get_by_role("row", name=leader.name)
+            await watched.go("/nodes")
+            await expect(row).to_contain_text("Up", timeout=60_000)
+            await page.go_back()
+            await expect(page.locator("tbody tr").nth(3)).to_be_visible(timeout=60_000)
+            await expect(page.locator(".tile").nth(3)).to_contain_text("0 twice, 0 jobs behind")
+            assert "frozen for a drill: 10 s, asked by" in leader.log.read_text()

@@ -2,8 +2,10 @@
 
 from aiohttp import web
 
+from croncord.drills import Freeze
 from croncord.model import Value
 from croncord.service.cluster import NodeView, WantedLogLevel
+from croncord.service.views import View
 from croncord.web.api.answers import NodeList
 from croncord.web.api.endpoint import (
     Call,
@@ -44,6 +46,21 @@ async def set_log_level(call: Call[NoQuery]) -> web.Response:
     wanted = await call.body(WantedLogLevel)
     node = await call.desk.cluster.set_log_level(call.who, call.part("name"), wanted)
     return json_answer(node)
+
+
+class Frozen(View, frozen=True, kw_only=True):
+    """What will stand still half a second from now."""
+
+    node: str
+    seconds: int
+
+
+async def freeze(call: Call[NoQuery]) -> web.Response:
+    """POST /nodes/{name}/freeze."""
+    fields = await call.fields(optional=True)
+    return json_answer(
+        await call.desk.drills.freeze(call.who, call.part("name"), fields), status=202
+    )
 
 
 class RemoveQuery(Value, frozen=True, kw_only=True):
@@ -109,5 +126,15 @@ ENDPOINTS = (
         role="admin",
         body=WantedLogLevel,
         answer=NodeView,
+    ),
+    Endpoint(
+        method="POST",
+        path=NODE + "/freeze",
+        handler=freeze,
+        summary="Drill: have a machine's daemon stand still for some seconds; it comes back by itself",
+        role="admin",
+        body=Freeze,
+        answer=Frozen,
+        status=202,
     ),
 )

@@ -1,9 +1,10 @@
-"""A failover drill: leadership is handed over, and then every tick of that minute is accounted for."""
+"""A failover drill: leadership is handed over or a node frozen; then every tick is accounted for."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 from aiohttp import web
 
@@ -15,6 +16,7 @@ from croncord.web.query import address
 
 WINDOW = timedelta(seconds=60)
 _BEFORE = timedelta(seconds=2)
+FREEZE_SECONDS = (5, 10, 20, 30)
 _ROWS_MAX = 1000
 _BY_SCHEDULE = frozenset({"schedule", "catch_up", "every_node"})
 
@@ -41,7 +43,11 @@ class DrillPage:
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes of this page."""
-        return [web.get("/cluster/drill", self.show), web.post("/cluster/drill", self.begin)]
+        return [
+            web.get("/cluster/drill", self.show),
+            web.post("/cluster/drill", self.begin),
+            web.post("/cluster/drill/freeze", self.freeze),
+        ]
 
     async def show(self, request: web.Request) -> web.Response:
         """Explain the drill, or report on the one whose beginning the address names."""
@@ -57,6 +63,9 @@ class DrillPage:
             "start": start,
             "before": request.query.get("from", "")[:128],
             "term": request.query.get("term", "")[:12],
+            "frozen": request.query.get("frozen", "")[:128],
+            "seconds": request.query.get("seconds", "")[:4],
+            "lengths": FREEZE_SECONDS,
             "account": None,
         }
         if start is not None:
@@ -70,15 +79,28 @@ class DrillPage:
 
     async def begin(self, request: web.Request) -> web.Response:
         """Hand leadership over, and go on to the report."""
-        who = auth.who(request)
-        desk = self._frame.desk
-        before = await desk.cluster.show(who, stale=True)
-        since = utc_now_text(desk.clock.now())
-        await desk.cluster.transfer_leader(who)
-        report = address(
-            "/cluster/drill", {}, since=since, **{"from": before["leader"], "term": before["term"]}
-        )
+        report = await self._report(request)
+        await self._frame.desk.cluster.transfer_leader(auth.who(request))
         return see_other(report)
+
+    async def freeze(self, request: web.Request) -> web.Response:
+        """Freeze the chosen node, and go on to the report."""
+        post = await request.post()
+        node, seconds = str(post.get("node", "")), str(post.get("seconds", ""))
+        if not seconds.isdecimal() or len(seconds) > 4:
+            raise Invalid([FieldError("seconds", f"{seconds[:64]!r} is not a number")])
+        report = await self._report(request)
+        done = await self._frame.desk.drills.freeze(
+            auth.who(request), node, {"seconds": int(seconds)}
+        )
+        return see_other(f"{report}&{urlencode({'frozen': node, 'seconds': done['seconds']})}")
+
+    async def _report(self, request: web.Request) -> str:
+        """Return the address of the report of a drill that begins now."""
+        desk = self._frame.desk
+        before = await desk.cluster.show(auth.who(request), stale=True)
+        where = {"from": before["leader"] or "", "term": before["term"]}
+        return address("/cluster/drill", {}, since=utc_now_text(desk.clock.now()), **where)
 
 
 def account(rows: Iterable[Mapping[str, Any]], *, is_partial: bool) -> Account:

@@ -33,6 +33,7 @@ WORKS = {
     ("PATCH", "/api/v1/users/{name}"): ({"json": {"role": "viewer"}}, 200),
     ("POST", "/api/v1/users"): ({"json": {"name": "zoe", "password": "long enough"}}, 201),
     ("POST", "/api/v1/cluster/transfer-leader"): ({}, 409),
+    ("POST", "/api/v1/nodes/{name}/freeze"): ({"json": {"seconds": 5}}, 503),
     ("POST", "/api/v1/cluster/join-token"): ({"json": {"uses": 2}}, 201),
     ("PUT", "/api/v1/cluster/label-limits"): ({"json": {"limits": {"disk=n1": 2}}}, 200),
     ("PUT", "/api/v1/nodes/{name}/log-level"): ({"json": {"level": "debug"}}, 200),

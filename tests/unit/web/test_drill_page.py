@@ -53,3 +53,20 @@ async def test_the_report_tells_the_ticks_of_its_minute(visitor):
     assert "Leadership went from n9 (term 3) to n1" in page
     assert "No schedule had a tick." in page
     await visitor.text("/cluster/drill?since=soon", status=422)
+
+
+async def test_who_freezes_a_node_is_told_why_not(visitor):
+    await visitor.sign_in()
+    for fields, status in (
+        ({"node": "n9", "seconds": "5"}, 404),
+        ({"node": "n2", "seconds": "long"}, 422),
+        ({"node": "n2", "seconds": "99"}, 422),
+        ({"node": "n1", "seconds": "5"}, 409),
+    ):
+        answer = await visitor.post("/cluster/drill/freeze", fields)
+        assert answer.status == status, fields
+        check_html(await answer.text())
+    page = await visitor.text(
+        "/cluster/drill?since=2026-01-01T00:00:00Z&from=n9&term=3&frozen=n9&seconds=5"
+    )
+    assert "n9 was frozen for 5 s." in page
