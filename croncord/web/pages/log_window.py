@@ -30,6 +30,8 @@ class Wanted(NamedTuple):
     """The byte whose line is shown, as `croncord.service.search` gives it; -1 for none."""
     stream: str = ""
     """The only stream that `at` counts; empty for what the process wrote to both."""
+    lines: int = WINDOW_LINES
+    """So many lines at most."""
 
 
 class Find(NamedTuple):
@@ -75,7 +77,8 @@ def wanted_lines(query: dict[str, str]) -> Wanted:
     first = _number(query.get("first", ""))
     at = _number(query["at"]) if "at" in query else -1
     find, hit = query.get("find", "")[:200], max(1, _number(query.get("hit", "")))
-    return Wanted(first, find, hit, at, query.get("stream", ""))
+    lines = _number(query.get("lines", "")) or WINDOW_LINES
+    return Wanted(first, find, hit, at, query.get("stream", ""), min(lines, WINDOW_LINES))
 
 
 async def read_window(output: Output, wanted: Wanted, *, is_brief: bool = False) -> Window:
@@ -105,7 +108,7 @@ async def read_window(output: Output, wanted: Wanted, *, is_brief: bool = False)
                         else taken
                     )
                 await asyncio.sleep(0)  # others are served while a long output is read
-                if wanted.first and len(lines) >= WINDOW_LINES:
+                if wanted.first and len(lines) >= wanted.lines:
                     is_end = False
                     break
     except (NotFound, Unreachable, StoreError) as error:
@@ -143,7 +146,7 @@ def _room(wanted: Wanted, reader: OutputLines) -> int:
     """How many lines to take, so that the place stands right after the window's last line."""
     if not wanted.first or reader.count is None:
         return _TAKE
-    return max(0, min(_TAKE, wanted.first - 1 + WINDOW_LINES - reader.count))
+    return max(0, min(_TAKE, wanted.first - 1 + wanted.lines - reader.count))
 
 
 def _marked(line: Line, needle: str, number: int) -> str:

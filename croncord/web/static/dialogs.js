@@ -1,5 +1,4 @@
-// Confirmations. Without scripts a dialog is a popover; here it becomes modal, so that focus stays
-// in it and returns to its button. Also: a form is sent once, however often its button is pressed.
+// Makes dialogs modal, which are popovers without scripts; and a form is sent once.
 
 function dialogOf(button) {
   const target = document.getElementById(button.getAttribute("popovertarget"));

@@ -1,5 +1,4 @@
-// The shared worker: holds the one stream of events, passes on that something happened, and lets
-// only so many pages hold a stream of output open that a connection is always left.
+// The shared worker: one stream of events for all pages, and three slots for streams of output.
 
 const KINDS = ["hello", "job", "run", "node", "cluster"];
 const RETRY_MS = 5000;

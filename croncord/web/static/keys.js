@@ -1,11 +1,9 @@
-// Keyboard shortcuts. The page itself says which there are: `data-key` on a link, box or button. A
-// key never does anything that cannot be undone: buttons are focused, not pressed. Not in fields, not
-// with a modifier, and one switch turns all off. Ctrl+K opens the palette.
+// Keyboard shortcuts. The page says which there are: `data-key` on a link, box or button. A key never
+// does anything that cannot be undone: buttons are focused, not pressed.
 
 import { openPalette } from "./palette.js";
 
 const LEAD_MS = 1200; // how long `g` waits for its second key
-const WORDS = { "/": "Search", "?": "This list", j: "Next row", k: "Previous row", x: "Select the row" };
 
 function targets() {
   return [...document.querySelectorAll("[data-key]")].filter((it) => it.checkVisibility?.() ?? true);
@@ -33,29 +31,26 @@ function press(target) {
 }
 
 function words(target) {
+  if (target.dataset.key === "/") return "Search";
   const text = target.dataset.keySays || target.getAttribute("aria-label") || target.closest("label")?.textContent;
   return (text || target.textContent).trim();
 }
 
+function element(tag, ...children) {
+  const made = document.createElement(tag);
+  made.append(...children);
+  return made;
+}
+
 function showList() {
+  const rows = targets().map((it) => [it.dataset.key, words(it)]);
+  if (document.querySelector("[data-live-rows]")) rows.push(["j", "Next row"], ["k", "Previous row"]);
+  if (document.querySelector("[data-live-rows] [type=checkbox]")) rows.push(["x", "Select the row"]);
+  rows.push(["Ctrl K", "Go to anything"], ["?", "This list"]);
+  const caps = (keys) => keys.split(" ").map((key) => element("kbd", key));
   const dialog = document.getElementById("keys");
-  const list = dialog.querySelector("dl");
-  const rows = targets().map((it) => [it.dataset.key, WORDS[it.dataset.key] || words(it)]);
-  if (document.querySelector("[data-live-rows]")) rows.push(["j", WORDS.j], ["k", WORDS.k]);
-  if (document.querySelector('[data-live-rows] input[type="checkbox"]')) rows.push(["x", WORDS.x]);
-  rows.push(["Ctrl K", "Go to anything"], ["?", WORDS["?"]]);
-  list.replaceChildren(
-    ...rows.flatMap(([keys, text]) => {
-      const [term, detail] = [document.createElement("dt"), document.createElement("dd")];
-      for (const key of keys.split(" ")) {
-        const cap = document.createElement("kbd");
-        cap.textContent = key;
-        term.append(cap);
-      }
-      detail.textContent = text;
-      return [term, detail];
-    }),
-  );
+  const list = rows.flatMap(([keys, text]) => [element("dt", ...caps(keys)), element("dd", text)]);
+  dialog.querySelector("dl").replaceChildren(...list);
   dialog.showModal();
 }
 

@@ -1,5 +1,6 @@
-// Numbers of lines: `#L12` and `#L12-L20` mark lines and are shared as links; a line that is not in
-// the page is fetched. "Load earlier lines" puts them above without leaving the page.
+// Links to lines, `#L12` and `#L12-L20`: one that is not in the page is fetched. And earlier lines.
+
+import { fetchDocument } from "./ask.js";
 
 const ABOVE = 3;
 const RANGE_MAX = 2000;
@@ -41,35 +42,21 @@ export function startLineLinks(box, view) {
   addEventListener("hashchange", () => show({ scroll: true }));
   show({ scroll: true });
 
-  box.querySelector("[data-log-earlier]").addEventListener("click", async (event) => {
-    const link = event.target.closest("a");
-    if (!link || link !== link.parentElement.firstElementChild) return;
+  const earlier = box.querySelector("[data-log-earlier]");
+  earlier.addEventListener("click", async (event) => {
+    const link = event.target.closest("a:first-child");
+    if (!link) return;
     event.preventDefault();
     try {
-      const response = await fetch(link.href);
-      const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
-      const known = Number(view.querySelector("a[id^=L]").id.slice(1));
-      const pre = document.createElement("pre");
-      pre.innerHTML = fresh.querySelector("[data-log-view] pre").innerHTML;
-      cutFrom(pre, known);
+      const fresh = await fetchDocument(link.href);
       const before = view.scrollHeight;
-      view.prepend(pre);
+      view.prepend(fresh.querySelector("[data-log-view] pre"));
       view.scrollTop += view.scrollHeight - before;
-      const earlier = fresh.querySelector("[data-log-earlier]");
-      box.querySelector("[data-log-earlier]").replaceChildren(...earlier.childNodes);
-      box.querySelector("[data-log-earlier]").hidden = earlier.hidden;
+      const other = fresh.querySelector("[data-log-earlier]");
+      earlier.replaceChildren(...other.childNodes);
+      earlier.hidden = other.hidden;
     } catch {
       location.assign(link.href);
     }
   });
-}
-
-// The window before may reach into the lines that are here already.
-function cutFrom(pre, number) {
-  const link = pre.querySelector(`#L${number}`);
-  if (!link) return;
-  const range = document.createRange();
-  range.setStartBefore(link.parentElement === pre ? link : link.parentElement);
-  range.setEndAfter(pre.lastChild);
-  range.deleteContents();
 }

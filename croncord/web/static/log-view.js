@@ -1,6 +1,4 @@
-// Live output: lines come as finished HTML, a chunk at a time. Twenty thousand lines stay in the
-// page; the rest is in the download. The stream closes while the tab is hidden and goes on after
-// the last line it gave.
+// Live output as finished HTML. The stream closes while the tab is hidden and goes on afterwards.
 
 import { giveSlot, takeSlot } from "./events.js";
 import { startLineLinks } from "./log-lines.js";
@@ -14,6 +12,7 @@ export function startLogView() {
   const box = document.querySelector("[data-log]");
   if (!box) return;
   const view = box.querySelector("[data-log-view]");
+  const last = view.querySelector("[data-log-unfinished]");
   const status = box.querySelector("[data-log-status]");
   const follow = box.querySelector("[data-log-follow]");
   const chunks = [];
@@ -28,7 +27,7 @@ export function startLogView() {
   };
   const tell = (words) => {
     told = Date.now();
-    if (status.textContent !== words) status.textContent = words;
+    status.textContent = words;
   };
 
   function showProgress(value) {
@@ -38,28 +37,17 @@ export function startLogView() {
     bar.querySelector("span").textContent = `${value} %`;
   }
 
-  function rest() {
-    let pre = view.querySelector("[data-log-unfinished]");
-    if (!pre) {
-      view.querySelector("[data-log-empty]")?.remove();
-      pre = document.createElement("pre");
-      pre.dataset.logUnfinished = "";
-      view.append(pre);
-    }
-    return pre;
-  }
-
   function append({ lines: html, count, unfinished, progress }) {
     if (progress !== null) showProgress(progress);
-    const last = rest();
-    let chunk = chunks.at(-1);
-    if (count && (!chunk || chunk.count + count > CHUNK_LINES)) {
-      chunk?.pre.classList.add("full"); // out of sight it need not be laid out
-      chunk = { pre: document.createElement("pre"), count: 0 };
-      chunks.push(chunk);
-      last.before(chunk.pre);
-    }
+    view.querySelector("[data-log-empty]")?.remove();
     if (count) {
+      let chunk = chunks.at(-1);
+      if (!chunk || chunk.count + count > CHUNK_LINES) {
+        chunk?.pre.classList.add("full"); // out of sight it need not be laid out
+        chunk = { pre: document.createElement("pre"), count: 0 };
+        chunks.push(chunk);
+        last.before(chunk.pre);
+      }
       chunk.pre.insertAdjacentHTML("beforeend", html);
       chunk.count += count;
       lines += count;
@@ -113,12 +101,6 @@ export function startLogView() {
     if (follow) follow.checked = view.scrollTop + view.clientHeight > view.scrollHeight - NEAR_END_PX;
   });
   follow?.addEventListener("change", toEnd);
-  box.querySelector("[data-log-wrap]").addEventListener("change", (event) => {
-    view.classList.toggle("wrapped", event.target.checked);
-  });
-  box.querySelector("[data-log-stderr]").addEventListener("change", (event) => {
-    view.classList.toggle("no-stderr", !event.target.checked);
-  });
   document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
   document.addEventListener("croncord:page", ({ detail }) => {
     const fresh = detail.querySelector("[data-log]");

@@ -1,5 +1,4 @@
-// Starts what the page asks for. Each module looks for its own data attributes and is idle without
-// them. Everything works without scripts; these add liveness.
+// Starts what the page asks for; each module is idle without its own data attributes.
 
 import { startDialogs } from "./dialogs.js";
 import { startLive } from "./live.js";
@@ -10,9 +9,7 @@ import { startPalette } from "./palette.js";
 import { startPreferences } from "./preferences.js";
 import { startTimes } from "./times.js";
 
-for (const element of document.querySelectorAll("[data-with-scripts]")) element.hidden = false;
-for (const element of document.querySelectorAll("[data-without-scripts]")) element.hidden = true;
-
+document.documentElement.dataset.scripts = ""; // shows what needs them, hides what replaces them
 document.querySelector("[data-focus]")?.focus();
 startLive(); // first: it remembers the regions as the server sent them
 startTimes();

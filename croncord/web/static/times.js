@@ -2,36 +2,22 @@
 
 const SERVER_AHEAD = Number(document.body.dataset.now || Date.now()) - Date.now();
 
-/** What the server's clock says, in milliseconds. */
-export function serverNow() {
-  return Date.now() + SERVER_AHEAD;
-}
+const UNITS = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"], [Infinity]];
 
-function pair(whole, size, name, small, smallName) {
+/** `3 min 12 s`: the largest unit and the next. */
+function span(seconds) {
+  const whole = Math.floor(seconds);
+  const at = UNITS.findIndex(([size]) => whole >= size || size === 1);
+  const [[size, name], [small, smallName]] = UNITS.slice(at);
   const rest = Math.floor((whole % size) / small);
   return `${Math.floor(whole / size)} ${name}` + (rest ? ` ${rest} ${smallName}` : "");
 }
 
-function span(seconds) {
-  const whole = Math.floor(seconds);
-  if (whole < 60) return `${whole} s`;
-  if (whole < 3600) return pair(whole, 60, "min", 1, "s");
-  if (whole < 86400) return pair(whole, 3600, "h", 60, "min");
-  return pair(whole, 86400, "d", 3600, "h");
-}
-
-function largestUnit(seconds) {
-  if (seconds < 60) return `${Math.floor(seconds)} s`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
-  if (seconds < 86400) return `${Math.floor(seconds / 3600)} h`;
-  return `${Math.floor(seconds / 86400)} d`;
-}
-
 function relative(seconds) {
-  const size = Math.abs(seconds);
+  const [size, largest] = [Math.abs(seconds), span(Math.abs(seconds)).split(" ", 2).join(" ")];
   if (size < 1) return "now";
-  if (seconds < 0) return `${largestUnit(size)} ago`;
-  return `in ${size < 3600 ? largestUnit(size) : span(size)}`;
+  if (seconds < 0) return `${largest} ago`;
+  return `in ${size < 3600 ? largest : span(size)}`;
 }
 
 function show(element, words) {
@@ -40,7 +26,7 @@ function show(element, words) {
 
 /** Bring all times of the page up to date. */
 export function tick() {
-  const now = serverNow();
+  const now = Date.now() + SERVER_AHEAD;
   for (const element of document.querySelectorAll("time[data-relative]")) {
     show(element, relative((Date.parse(element.dateTime) - now) / 1000));
   }
@@ -51,5 +37,4 @@ export function tick() {
 
 export function startTimes() {
   setInterval(() => document.hidden || tick(), 1000);
-  document.addEventListener("visibilitychange", () => document.hidden || tick());
 }
