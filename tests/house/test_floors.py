@@ -66,6 +66,7 @@ FLOORS = {
             "roster",
             "runs_apply",
             "secrets_apply",
+            "shape",
             "snapshot",
             "starting",
             "state",

@@ -1,12 +1,13 @@
 """Applying agreed entries on the loop: once, in order, or not at all."""
 
 import asyncio
+import gc
 from datetime import UTC, datetime
 
 import pytest
 
 from croncord.errors import OutcomeUnknown
-from croncord.model import JobSpec, Node
+from croncord.model import JobSpec, Node, Value
 from croncord.raft import applier as applier_module
 from croncord.raft import requests as requests_module
 from croncord.raft.applier import Applier, Unappliable
@@ -15,6 +16,7 @@ from croncord.raft.envelope import request_id_of, seal, unseal
 from croncord.raft.image import ENTRIES_PER_SLICE, decode_image
 from croncord.raft.outcomes import decode_outcome, encode_outcome
 from croncord.raft.requests import REQUESTS_KEPT, AppliedRequests
+from croncord.raft.shape import shape
 from croncord.raft.snapshot import decode_state, encode_state
 from croncord.raft.state import Outcome
 
@@ -256,6 +258,38 @@ async def test_a_state_that_differs_from_the_leaders_stops_the_node():
     same.check_digest(index, digest)
     with pytest.raises(Unappliable, match="differs"):
         other.check_digest(index, digest)
+
+
+async def test_states_of_another_releases_shape_are_not_compared(monkeypatch):
+    newer, older = Applier(), Applier()
+    for number in range(2, 65):
+        older.apply(number, entry(number))
+    monkeypatch.setattr(applier_module, "shape", lambda: "of the newer release")
+    for number in range(2, 65):
+        newer.apply(number, entry(number, name="told with one field more"))
+    older.check_digest(*newer.last_digest)
+    newer.check_digest(*older.last_digest)
+
+
+def test_the_shape_is_that_of_the_agreed_values_and_of_nothing_else():
+    before = shape.__wrapped__()
+
+    class Question(Value, frozen=True):
+        """What a door or a test may define."""
+
+        text: str = ""
+
+    assert shape.__wrapped__() == before
+
+    class Kept(Value, frozen=True):
+        """What a newer release might agree on."""
+
+        __module__ = "croncord.model"
+        text: str = ""
+
+    assert shape.__wrapped__() != before
+    del Question, Kept
+    gc.collect()
 
 
 async def test_a_digest_that_comes_early_is_compared_when_its_entry_is_applied():
