@@ -4,7 +4,8 @@ import os
 from pathlib import Path
 
 import pytest
-from cluster_story import check, hunt_of, plan_of, run_story
+from cluster_hunts import hunt_of
+from cluster_story import check, plan_of, run_story
 
 pytestmark = pytest.mark.simulation
 
