@@ -18,6 +18,7 @@ HTTP_PORT = 8470
 RAFT_PORT = 8471
 SECRET_CHARACTERS_MIN = 16
 _WEB = ("http://", "https://")
+_LISTS = ("peer", "join", "label", "notify_command")
 
 
 class Peer(msgspec.Struct, frozen=True):
@@ -58,6 +59,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     role: Literal["auto", "voter", "observer"] = "auto"
     label: tuple[str, ...] = ()
     max_runs: int = 0
+    notify_command: tuple[str, ...] = ()
+    """NAME=PATH of each program that notices may be given to on this node."""
     output_bytes: int = 0
     """On this node's disk; 0 is half of its file system."""
     log_level: LogLevel = "info"
@@ -81,6 +84,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def labels(self) -> dict[str, str]:
         """Labels of this node."""
         return dict(split_pair(text, "label") for text in self.label)
+
+    @property
+    def notify_commands(self) -> dict[str, str]:
+        """Programs that notices may be given to, by name."""
+        return dict(split_pair(text, "notify_command") for text in self.notify_command)
 
     @property
     def http_url(self) -> str:
@@ -187,7 +195,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     for field in Settings.__struct_fields__:
         value = environment.get(f"CRONCORD_{field.upper()}")
         if value is not None:
-            found[field] = value.split() if field in ("peer", "join", "label") else value
+            found[field] = value.split() if field in _LISTS else value
     return found
 
 
@@ -262,6 +270,11 @@ def check(settings: Settings) -> None:
         )
     _check_tls(settings)
     _ = settings.labels
+    if wrong := [path for path in settings.notify_commands.values() if not path.startswith("/")]:
+        raise ConfigError(
+            f"notify_command: {wrong[0]!r} is no absolute path",
+            hint="For instance page=/usr/local/bin/page-oncall",
+        )
     _check_counts(settings)
 
 

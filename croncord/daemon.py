@@ -48,6 +48,7 @@ from croncord.node.script_check import SyntaxChecker
 from croncord.node.sightings import SightingBook
 from croncord.node.vault import SecretVault
 from croncord.node.vitals import VitalsProbe
+from croncord.notify.parts import notify_parts
 from croncord.outputs import OutputParts
 from croncord.peer_auth import PeerVerifier
 from croncord.ports import Sighting, Vitals
@@ -286,6 +287,10 @@ class Daemon:
             measure=probe.measure,
         )
         self._in_background("reporter", reporter.run())
+        for part, work in notify_parts(
+            settings, replica=replica, clock=clock, vault=self._vault, on_stop=self._stack.callback
+        ):
+            self._in_background(part, work)
         self._on_stop(self._hand_over)
         self._on_stop(lambda: agent.drain(timeout_seconds=DRAIN_SECONDS))
 

@@ -24,6 +24,7 @@ from croncord.model import (
     TIMES_PATTERN,
     UMASK_PATTERN,
 )
+from croncord.notification import ADDRESS_PATTERN, CHANNEL_PATTERN
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -39,6 +40,8 @@ _PATTERNS = types.MappingProxyType(
         TIMES_PATTERN: "must be a span of times such as 09:00-17:00",
         UMASK_PATTERN: "must be three octal digits such as 022",
         IONICE_PATTERN: "must be none, idle, or best-effort:0 to best-effort:7",
+        CHANNEL_PATTERN: "must be letters, digits and `._-`, beginning with a letter or digit",
+        ADDRESS_PATTERN: "must be a mail address such as ops@example.com",
         LOCK_PATTERN: (
             "must be a name of letters, digits and `._-`, with `:3` after it for three at once"
         ),

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from croncord.lifecycle import OPEN_STATES, Reason, RunState, Trigger
+from croncord.notification import Notify
 
 SCRIPT_BYTES_MAX = 1024 * 1024
 MEGABYTE = 1024 * 1024
@@ -187,6 +188,9 @@ class JobSpec(Value, frozen=True, kw_only=True):
     """What a run holds while it is in hand; shared by all jobs that name it."""
     secrets: Annotated[tuple[Variable, ...], msgspec.Meta(max_length=50)] = ()
     """Names of secrets that its runs find as variables of that name."""
+    notify: Notify = Notify()
+    expect_within_seconds: PositiveSeconds | None = None
+    """Without a success for so long, somebody is told that it is late."""
 
 
 class Job(Value, frozen=True, kw_only=True):

@@ -94,6 +94,12 @@ def add_parser(nouns: Nouns[Any]) -> None:
         metavar="N",
         help="room for the output of runs on this node's disk; default: half of the file system",
     )
+    add(
+        "--notify-command",
+        action="append",
+        metavar="NAME=PATH",
+        help="a program that notices may be given to on this node; repeatable",
+    )
     add("--max-runs", type=int, metavar="N", help="runs at once on this node; 0 is no limit")
     add("--log-level", choices=["debug", "info", "warning", "error"], help="default info")
     add("--log-format", choices=["text", "json"], help="default text")

@@ -42,12 +42,6 @@ READ_ONLY = frozenset(
 )
 """Fields of a job that the cluster adds. A body may hold them as it was read; they change nothing."""
 
-_NOT_YET = frozenset(
-    {
-        "notify",
-        "expect_within_seconds",
-    }
-)
 _BIDIRECTIONAL = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\$?")
 _BOM = "\ufeff"
@@ -62,7 +56,7 @@ def read_job(fields: Mapping[str, Any]) -> JobSpec:
     if isinstance(tidy.get("script"), str):
         tidy["script"] = tidy_script(tidy["script"])
     typed = islice(wrong_fields(JobSpec, tidy), ERRORS_MAX)
-    errors = [_told(error) for error in typed if error.field != "schedule"]
+    errors = [error for error in typed if error.field != "schedule"]
     errors += _timing_errors(tidy)
     wrong = {error.field.partition(".")[0] for error in errors}
     for name, check in _CHECKS.items():
@@ -153,12 +147,6 @@ def _is_invisible(character: str) -> bool:
     if character in _BIDIRECTIONAL:
         return True
     return unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}
-
-
-def _told(error: FieldError) -> FieldError:
-    if error.field in _NOT_YET and error.message.startswith("unknown"):
-        return FieldError(error.field, "is not supported by this version")
-    return error
 
 
 def _timing_errors(fields: Mapping[str, Any]) -> Iterator[FieldError]:

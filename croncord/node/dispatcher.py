@@ -13,7 +13,8 @@ from croncord.clock import Clock
 from croncord.errors import CronCordError, NoLeader
 from croncord.node.planner import Facts, Limits, plan
 from croncord.node.sightings import SightingBook
-from croncord.raft.commands import AnyCommand, LeaderCommand
+from croncord.raft.command import LeaderCommand
+from croncord.raft.commands import AnyCommand
 from croncord.raft.port import Replica, ReplicaStatus
 from croncord.raft.state import Outcome
 

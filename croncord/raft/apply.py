@@ -12,6 +12,8 @@ from croncord.raft import (
     commands,
     jobs_apply,
     nodes_apply,
+    notify_apply,
+    notify_commands,
     outputs_apply,
     runs_apply,
     secrets_apply,
@@ -65,6 +67,12 @@ HANDLERS: MappingProxyType[type, Handler] = MappingProxyType(
         commands.EndSessions: access_apply.end_sessions,
         commands.PutLink: access_apply.put_link,
         commands.UseLink: access_apply.use_link,
+        notify_commands.PutChannel: notify_apply.put_channel,
+        notify_commands.DeleteChannel: notify_apply.delete_channel,
+        notify_commands.SetNotifySettings: notify_apply.set_notify_settings,
+        notify_commands.SendTest: notify_apply.send_test,
+        notify_commands.RaiseAlarms: notify_apply.raise_alarms,
+        notify_commands.RecordDeliveries: notify_apply.record_deliveries,
     }
 )
 

@@ -17,16 +17,18 @@ from croncord.credentials import Grant, Token, User
 from croncord.model import Job, JobSpec, script_sha256
 from croncord.preview import iso_utc
 from croncord.raft import commands as c
+from croncord.raft import notify_commands as n
+from croncord.raft.command import LeaderCommand
 from croncord.raft.state import ClusterState, Outcome
 
 DIGEST_CHARACTERS: Final = 12
 _TEXT_MAX: Final = 200
-_MACHINERY = (c.LeaderCommand, c.ClaimRuns, c.ReportKill)
+_MACHINERY = (LeaderCommand, c.ClaimRuns, c.ReportKill)
 _TOLD_FIELDS = frozenset(
     {
         *("name", "owner", "tags", "schedule", "timezone", "dst", "start_at", "end_at", "user"),
         *("overlap", "delivery", "timeout_seconds", "paused", "calendars", "locks", "secrets"),
-        *("pause_after_failures", "jitter_seconds", "working_directory"),
+        *("pause_after_failures", "jitter_seconds", "working_directory", "expect_within_seconds"),
     }
 )
 """Fields of a job whose values are told; of the others only that they changed."""
@@ -178,6 +180,14 @@ def _limits(_state: ClusterState, command: c.SetLabelLimits, _outcome: Outcome) 
     return _Told("cluster.label-limits", "cluster", told or "no limits")
 
 
+def _settings(_state: ClusterState, command: n.SetNotifySettings, _outcome: Outcome) -> _Told:
+    settings = command.settings
+    told = [f"to {', '.join(settings.channels) or 'nobody'}"]
+    told.append(f"mail by {settings.smtp.host}" if settings.smtp.host else "no mail")
+    told.append(f"heartbeat {settings.heartbeat.shown or 'none'}")
+    return _Told("notify.settings", "cluster", "; ".join(told))
+
+
 def _put_node(_state: ClusterState, command: c.PutNode, _outcome: Outcome) -> _Told:
     node = command.node
     labels = ", ".join(f"{name}={value}" for name, value in sorted(node.labels.items()))
@@ -258,6 +268,12 @@ _TELLERS: MappingProxyType[type, Teller] = MappingProxyType(
         c.EndSessions: lambda _s, m, _: _Told("session.end-all", f"user:{m.name}"),
         c.PutLink: lambda _s, m, _: _Told("link.create", f"link:{m.link.purpose}"),
         c.UseLink: lambda _s, _m, _: _Told("link.use", "link"),
+        n.PutChannel: lambda _s, m, _: _Told(
+            "channel.put", f"channel:{m.channel.name}", f"{m.channel.kind} {m.channel.shown}"
+        ),
+        n.DeleteChannel: lambda _s, m, _: _Told("channel.delete", f"channel:{m.name}"),
+        n.SetNotifySettings: _settings,
+        n.SendTest: lambda _s, m, _: _Told("channel.test", f"channel:{m.channel}"),
     }
 )
 

@@ -23,20 +23,18 @@ from croncord.model import (
     Node,
     NodeRole,
 )
+from croncord.raft.command import Command, LeaderCommand
+from croncord.raft.notify_commands import (
+    DeleteChannel,
+    PutChannel,
+    RaiseAlarms,
+    RecordDeliveries,
+    SendTest,
+    SetNotifySettings,
+)
 from croncord.saved_views import Listing, SavedView
 
 COMMAND_BYTES_MAX = 4 * 1024 * 1024
-
-
-class Command(msgspec.Struct, frozen=True, kw_only=True, tag=True, forbid_unknown_fields=True):
-    """Base of all commands."""
-
-    at: Instant
-    """When the proposer decided this, by the leader's clock as well as it knows."""
-    by: str = ""
-    """Who asked: `user:ada`, `token:deploy`, `node:n1`, or empty for the cluster itself."""
-    address: str = ""
-    """Where the request came from, for the audit trail; empty when it was no request."""
 
 
 class PutJob(Command, frozen=True, kw_only=True):
@@ -73,7 +71,7 @@ class TriggerRun(Command, frozen=True, kw_only=True):
 
     job_id: str
     run_id: str
-    environment: dict[str, str] = {}
+    environment: dict[str, str] = {}  # noqa: RUF012  # a struct: each gets a copy
     node: str = ""
     idempotency_key: str = ""
     fire_dependents: bool = True
@@ -127,12 +125,6 @@ class JobDecisions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     due: Instant
     next_due: Instant | None
     decisions: tuple[Decision, ...]
-
-
-class LeaderCommand(Command, frozen=True, kw_only=True):
-    """Base of what only the leader of the newest term may decide."""
-
-    term: int
 
 
 class DecideTicks(LeaderCommand, frozen=True, kw_only=True):
@@ -466,6 +458,12 @@ AnyCommand = (
     | EndSessions
     | PutLink
     | UseLink
+    | PutChannel
+    | DeleteChannel
+    | SetNotifySettings
+    | RaiseAlarms
+    | RecordDeliveries
+    | SendTest
 )
 
 _encoder = msgspec.msgpack.Encoder()

@@ -10,7 +10,7 @@ import msgspec
 
 from croncord.lifecycle import Reason, RunState, Trigger
 from croncord.model import Dependency, Job, JobSpec, Run, run_id
-from croncord.raft.commands import Command
+from croncord.raft.command import Command
 from croncord.raft.starting import for_each_node, new_run, skipped
 from croncord.raft.state import ClusterState
 

@@ -12,9 +12,10 @@ import msgspec
 
 from croncord.lifecycle import Reason, RunState, Trigger
 from croncord.model import Job, Run
-from croncord.raft.commands import Command
+from croncord.raft.command import Command
 from croncord.raft.dependents import rows_after
 from croncord.raft.state import ClusterState
+from croncord.raft.watching import tell_of_end
 
 CASCADE_MAX = 1000
 """Rows that one end may make final; a web of jobs that multiply each other stops there."""
@@ -36,6 +37,7 @@ def end_run(state: ClusterState, row: Run, command: Command) -> list[Run]:
         state.close_run(row)
         rows.append(row)
         todo += _count(state, row, command, is_correction=is_correction)
+        tell_of_end(state, row, command.at)
         if not is_correction and len(rows) < CASCADE_MAX:
             for next_row in rows_after(state, row, command):
                 if next_row.is_open:

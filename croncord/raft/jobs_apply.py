@@ -8,6 +8,7 @@ from croncord.raft.commands import DeleteJob, PauseJob, PutJob
 from croncord.raft.dependents import circle
 from croncord.raft.endings import set_paused, skip_pending, skip_when_paused
 from croncord.raft.state import ClusterState, Outcome, refuse
+from croncord.raft.watching import unknown_channel, watch_anew
 
 TIMING_FIELDS = ("schedule", "timezone", "dst", "start_at", "end_at")
 
@@ -47,6 +48,7 @@ def put_job(state: ClusterState, command: PutJob) -> Outcome:
         job = set_paused(job, command, paused=job.spec.paused, by=command.by)
     state.put_job(job)
     state.put_version(job)
+    watch_anew(state, job, old, command.at)
     return Outcome(job, rows=tuple(skip_when_paused(state, job, command)))
 
 
@@ -64,8 +66,8 @@ def _refused_names(state: ClusterState, command: PutJob, old: Job | None) -> Out
     taken = state.job_named(spec.name)
     if taken is not None and taken.id != command.job_id:
         return refuse("conflict", f"a job named {spec.name!r} exists already", "name")
-    if unknown := next((name for name in spec.calendars if name not in state.calendars), None):
-        return refuse("invalid", f"no calendar is named {unknown!r}", "calendars")
+    if unknown := _unknown_name(state, spec):
+        return refuse("invalid", unknown[1], unknown[0])
     if wrong := _wrong_secret(state, spec):
         return refuse("invalid", wrong, "secrets")
     if found := circle(state, command.job_id, spec):
@@ -74,6 +76,15 @@ def _refused_names(state: ClusterState, command: PutJob, old: Job | None) -> Out
         )
     if old is not None and old.name != spec.name and (names := _users(state, old)):
         return refuse("conflict", f"{names} after {old.name!r}; change them before its name")
+    return None
+
+
+def _unknown_name(state: ClusterState, spec: JobSpec) -> tuple[str, str] | None:
+    """Return the field that names what is not there, and what to say of it."""
+    if name := next((name for name in spec.calendars if name not in state.calendars), None):
+        return "calendars", f"no calendar is named {name!r}"
+    if name := unknown_channel(state, spec.notify.channels):
+        return "notify.channels", f"no channel is named {name!r}"
     return None
 
 
@@ -108,8 +119,9 @@ def pause_job(state: ClusterState, command: PauseJob) -> Outcome:
     if job is None:
         return refuse("not_found", "no such job")
     if job.spec.paused != command.paused:
-        job = set_paused(job, command, paused=command.paused, by=command.by)
+        was, job = job, set_paused(job, command, paused=command.paused, by=command.by)
         state.put_job(job)
+        watch_anew(state, job, was, command.at)
     return Outcome(job, rows=tuple(skip_when_paused(state, job, command)))
 
 

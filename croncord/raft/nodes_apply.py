@@ -5,9 +5,9 @@ import msgspec
 from croncord.lifecycle import Reason, Trigger
 from croncord.model import JoinToken, JoinUse, Node, RemovedNode, Run, run_id
 from croncord.policy import matches
+from croncord.raft.command import Command
 from croncord.raft.commands import (
     AdmitNode,
-    Command,
     DrainNode,
     MarkNodes,
     PutJoinToken,

@@ -8,16 +8,15 @@ import msgspec
 from croncord.lifecycle import Reason, RunEvent, RunState, Trigger, move
 from croncord.model import Attempt, Job, Kill, Messages, Run, script_sha256
 from croncord.policy import retry_delay_seconds
+from croncord.raft.command import Command, LeaderCommand
 from croncord.raft.commands import (
     AssignRuns,
     ClaimRuns,
-    Command,
     ConcludeRuns,
     DecideTicks,
     Decision,
     FinishRuns,
     JobDecisions,
-    LeaderCommand,
     ReportKill,
     RequestKill,
     RunResult,

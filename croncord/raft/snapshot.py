@@ -11,6 +11,7 @@ import msgspec
 
 from croncord.credentials import Link, Secret, Token, User
 from croncord.model import Calendar, Job, JoinToken, Node, RemovedNode, Run
+from croncord.notification import Channel, Delivery, NotifySettings, Watch
 from croncord.raft.state import ClusterState
 from croncord.saved_views import SavedView
 
@@ -44,6 +45,11 @@ class StateCopy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     secrets: dict[str, Secret] = {}
     views: dict[str, tuple[SavedView, ...]] = {}
     ended_sessions: dict[str, datetime] = {}
+    channels: dict[str, Channel] = {}
+    notify_settings: dict[str, NotifySettings] = {}
+    watches: dict[str, Watch] = {}
+    deliveries: dict[str, Delivery] = {}
+    delivered: dict[str, Delivery] = {}
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -7,7 +7,7 @@ import msgspec
 from croncord.lifecycle import Reason, RunState, Trigger
 from croncord.model import Job, Run, run_id, script_sha256
 from croncord.policy import matches
-from croncord.raft.commands import Command
+from croncord.raft.command import Command
 from croncord.raft.state import ClusterState
 
 

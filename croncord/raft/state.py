@@ -16,6 +16,7 @@ import msgspec
 from croncord.credentials import Link, Secret, Token, User
 from croncord.locks import has_room, name_and_places
 from croncord.model import Calendar, Job, JoinToken, Node, RemovedNode, Run
+from croncord.raft.notify_tables import NotifyTables
 from croncord.raft.table import Table
 from croncord.saved_views import SavedView
 
@@ -50,10 +51,11 @@ def refuse(code: str, message: str, field: str = "") -> Outcome:
     return Outcome(refusal=Refusal(code, message, field))
 
 
-class ClusterState:
+class ClusterState(NotifyTables):
     """The agreed tables. Changed only by `apply`; everybody else reads."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.cluster_id = ""
         self.session_key = b""
         self.paused = False
@@ -259,6 +261,7 @@ class ClusterState:
         del self._names[job.name]
         self._unlink(job)
         self.recent.pop(job.id, None)
+        self.watches.pop(job.id, None)
         self.prune_versions(job.id)
 
     def put_run(self, run: Run) -> None:

@@ -13,12 +13,12 @@ from croncord.lifecycle import RunState
 from croncord.model import Job, JobSpec, Run
 from croncord.ports import LogKey
 from croncord.raft import applier
+from croncord.raft.command import LeaderCommand
 from croncord.raft.commands import (
     AnyCommand,
     ClaimRuns,
     DecideTicks,
     DeleteJob,
-    LeaderCommand,
     PauseCluster,
     PauseJob,
     PutJob,

@@ -16,10 +16,9 @@ from croncord.errors import Invalid
 from croncord.lifecycle import RunState
 from croncord.model import Dependency, Misfire, Retries, Target, run_id
 from croncord.raft.apply import HANDLERS, apply
+from croncord.raft.command import Command, LeaderCommand
 from croncord.raft.commands import (
     Backfill,
-    Command,
-    LeaderCommand,
     PutCalendar,
     PutNode,
     SetLabelLimits,

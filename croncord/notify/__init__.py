@@ -1,0 +1,1 @@
+"""Notices on their way out of the cluster, and the signs of life that outsiders watch."""
