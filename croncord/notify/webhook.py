@@ -5,6 +5,7 @@ address itself is in no error: its path may be a secret.
 """
 
 import json
+import os
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -53,9 +54,7 @@ async def _request(method: str, url: str, data: bytes | None, headers: dict[str,
         raise Undelivered(message, reached=False) from None
     except (aiohttp.ClientError, OSError, ValueError) as error:
         # An error may hold the address; only those of the operating system are told in full.
-        system = getattr(error, "os_error", error)
-        why = getattr(system, "strerror", None) or type(error).__name__
-        raise Undelivered(f"{host} cannot be reached: {why}", reached=False) from None
+        raise Undelivered(f"{host} cannot be reached: {_why(error)}", reached=False) from None
     if 200 <= status < 300:
         return
     words = said.decode(errors="replace").replace(url, "***")
@@ -64,3 +63,11 @@ async def _request(method: str, url: str, data: bytes | None, headers: dict[str,
     raise Undelivered(
         f"{host} answered {status}" + (f": {words}" if words else ""), reached=not is_busy
     )
+
+
+def _why(error: Exception) -> str:
+    system = getattr(error, "os_error", error)
+    number = getattr(system, "errno", None)
+    if number is not None and number > 0:
+        return os.strerror(number)
+    return getattr(system, "strerror", None) or type(error).__name__
