@@ -9,14 +9,14 @@ import contextlib
 import json
 import os
 import signal
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Mapping
+from tempfile import TemporaryFile
 from typing import Any, Final
 
 from croncord.notify.undelivered import Undelivered
 
 TIMEOUT_SECONDS: Final = 30.0
-_LAST_WORDS_SECONDS: Final = 1.0
 _READ_BYTES: Final = 4096
 _SHOWN_CHARACTERS: Final = 200
 
@@ -37,52 +37,41 @@ async def run_command(
         "CRONCORD_JOB": body["job"]["name"] if body["job"] else "",
         "CRONCORD_RUN_ID": body["run"]["id"] if body["run"] else "",
     }
-    try:
-        process = await asyncio.create_subprocess_exec(
-            path,
-            stdin=PIPE,
-            stdout=DEVNULL,
-            stderr=PIPE,
-            env=environment,
-            cwd="/",
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise Undelivered(f"{name} cannot be started: {error.strerror}", reached=False) from None
-    tail = bytearray()
-    listening = asyncio.create_task(_listen(process, tail))
-    try:
-        async with asyncio.timeout(TIMEOUT_SECONDS):
-            await _feed(process, json.dumps(body).encode())
-            status = await process.wait()
-            # A child that it left behind may hold the other end open.
-            await asyncio.wait({listening}, timeout=_LAST_WORDS_SECONDS)
-    except TimeoutError:
-        message = f"{name} did not end within {TIMEOUT_SECONDS:.0f} s"
-        raise Undelivered(message, reached=True) from None
-    finally:
-        listening.cancel()
-        await asyncio.gather(listening, return_exceptions=True)
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+    # Files, not pipes: a child that the program leaves behind may keep them open as long as it likes.
+    with TemporaryFile() as given, TemporaryFile() as said:
+        given.write(json.dumps(body).encode())
+        given.seek(0)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                path,
+                stdin=given,
+                stdout=DEVNULL,
+                stderr=said,
+                env=environment,
+                cwd="/",
+                start_new_session=True,
+            )
+        except OSError as error:
+            message = f"{name} cannot be started: {error.strerror}"
+            raise Undelivered(message, reached=False) from None
+        status = await _end_of(process, name)
+        said.seek(max(0, said.seek(0, os.SEEK_END) - _READ_BYTES))
+        tail = said.read(_READ_BYTES)
     if status != 0:
         words = " ".join(tail.decode(errors="replace").split())[-_SHOWN_CHARACTERS:]
         how = f"exit status {status}" if status > 0 else f"signal {-status}"
         raise Undelivered(f"{name}: {how}" + (f": {words}" if words else ""), reached=True)
 
 
-async def _feed(process: Process, data: bytes) -> None:
-    assert process.stdin is not None
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it may not want to know
-        process.stdin.write(data)
-        await process.stdin.drain()
-    process.stdin.close()
-
-
-async def _listen(process: Process, tail: bytearray) -> None:
-    assert process.stderr is not None
-    while data := await process.stderr.read(_READ_BYTES):
-        tail += data
-        del tail[:-_READ_BYTES]
+async def _end_of(process: Process, name: str) -> int:
+    try:
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            return await process.wait()
+    except TimeoutError:
+        message = f"{name} did not end within {TIMEOUT_SECONDS:.0f} s"
+        raise Undelivered(message, reached=True) from None
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()

@@ -285,7 +285,6 @@ async def test_only_commands_that_the_node_allows_are_run(sinks):
 )
 async def test_a_command_that_fails_or_hangs_is_told_of(tmp_path, monkeypatch, text, told):
     monkeypatch.setattr(command, "TIMEOUT_SECONDS", 0.3 if "exec" in text else 30)
-    monkeypatch.setattr(command, "_LAST_WORDS_SECONDS", 0.1)
     path = program(tmp_path / "page", text)
     sinks = Sinks(node="n1", vault=VAULT, commands={"page": path})
     assert (await refused(sinks.send(state(), channel("command", command="page"), delivery())))[
