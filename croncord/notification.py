@@ -22,6 +22,10 @@ Kind = Literal[
     "failure", "recovery", "missed", "lost", "late", "too_long", "no_quorum", "quorum", "test"
 ]
 JOB_KINDS: tuple[JobKind, ...] = ("failure", "recovery", "missed", "lost", "late", "too_long")
+CHANNEL_SEAL = "channel:"
+"""A webhook's address is sealed under this and the channel's name."""
+SMTP_SEAL = "notify:smtp"
+HEARTBEAT_SEAL = "notify:heartbeat"
 ChannelKind = Literal["webhook", "email", "command"]
 
 

@@ -176,6 +176,8 @@ def _facts(job: dict[str, Any], now: datetime) -> list[tuple[str, str]]:
         ("delivery", job["delivery"]),
         ("time limit", words.span(job["timeout_seconds"]) if job.get("timeout_seconds") else "-"),
         ("retries", words.cell(retries["count"] or None)),
+        ("expected", _expected(job)),
+        ("told", _told(job["notify"])),
         ("user", words.cell(job["user"])),
         ("directory", words.cell(job["working_directory"])),
         ("environment", words.cell(job["environment"])),
@@ -183,6 +185,19 @@ def _facts(job: dict[str, Any], now: datetime) -> list[tuple[str, str]]:
         ("version", f"{job['version']}, by {words.cell(job['updated_by'])}"),
         ("changed", words.absolute(job["updated_at"], now)),
     ]
+
+
+def _expected(job: dict[str, Any]) -> str:
+    seconds = job["expect_within_seconds"]
+    return f"a success every {words.span(seconds)}" if seconds else "-"
+
+
+def _told(notify: dict[str, Any]) -> str:
+    if notify["muted"]:
+        return "nobody"
+    kinds = words.cell(", ".join(notify["on"])) or "what the cluster's settings say"
+    channels = words.cell(", ".join(notify["channels"])) or "the cluster's channels"
+    return f"{kinds}; to {channels}"
 
 
 def _where(target: dict[str, Any]) -> str:

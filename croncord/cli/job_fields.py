@@ -9,6 +9,7 @@ from typing import Any, get_args
 from croncord.cli.parser import at_least_one, duration, instant, pair
 from croncord.errors import FieldError, Invalid
 from croncord.model import SCRIPT_BYTES_MAX, Delivery, DstPolicy, Overlap, Strategy
+from croncord.notification import JOB_KINDS
 from croncord.validation import decode_script
 
 _MISFIRE_POLICIES = ("skip", "run_once", "run_all")
@@ -32,6 +33,20 @@ _SINGLE: tuple[tuple[str, str, Callable[[str], Any], str, str], ...] = (
         at_least_one,
         "N",
         "pause after so many failed runs in a row",
+    ),
+    (
+        "--expect-within",
+        "expect_within_seconds",
+        duration,
+        "DURATION",
+        "somebody is told when nothing succeeded for so long",
+    ),
+    (
+        "--notify-too-long",
+        "notify.too_long_seconds",
+        duration,
+        "DURATION",
+        "somebody is told of a run that takes longer",
     ),
     ("--timeout", "timeout_seconds", duration, "DURATION", "end a run that takes longer"),
     ("--grace", "kill_grace_seconds", duration, "DURATION", "time between TERM and KILL"),
@@ -70,6 +85,8 @@ _REPEATED: tuple[tuple[str, str, str, str], ...] = (
     ("--lock", "locks", "NAME[:N]", "held while it runs, by N runs at once; repeatable"),
     ("--secret", "secrets", "NAME", "a secret to be given; repeatable"),
     ("--calendar", "calendars", "NAME", "times to keep to; repeatable"),
+    ("--notify-channel", "notify.channels", "NAME", "who is told; repeatable"),
+    ("--notify-on", "notify.on", "|".join(JOB_KINDS), "what is told; repeatable"),
     ("--node", "target.nodes", "NAME", "a node that may run it; repeatable; default: any"),
 )
 _PAIRS: tuple[tuple[str, str, str], ...] = (
@@ -119,6 +136,12 @@ def add_field_options(parser: argparse.ArgumentParser, *, new: bool) -> None:
         help="also run once on each matching node when it joins",
     )
     group.add_argument(
+        "--notify-muted",
+        dest="notify.muted",
+        action=argparse.BooleanOptionalAction,
+        help="tell nobody anything",
+    )
+    group.add_argument(
         "--paused",
         dest="paused",
         action=argparse.BooleanOptionalAction,
@@ -152,6 +175,7 @@ def _names() -> list[str]:
         "after",
         "target.every_node",
         "target.on_join",
+        "notify.muted",
         "paused",
     ]
 

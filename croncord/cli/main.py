@@ -39,6 +39,9 @@ NOUNS: Nouns = {
     ),
     "user": Noun("croncord.cli.user", "people who sign in"),
     "secret": Noun("croncord.cli.secret", "values that jobs are given and nobody is shown"),
+    "notification": Noun(
+        "croncord.cli.notification", "who is told what about jobs and the cluster"
+    ),
     "token": Noun("croncord.cli.token", "keys for programs"),
     "audit": Noun("croncord.cli.audit", "who changed what"),
     "doctor": Noun("croncord.cli.doctor", "find what is wrong, and what to do"),
@@ -48,7 +51,7 @@ NOUNS: Nouns = {
 
 def root_parser(nouns: Nouns) -> Parser:
     """Return the parser of what stands before the noun."""
-    listed = "\n".join(f"  {name:<12}{noun.about}" for name, noun in nouns.items())
+    listed = "\n".join(f"  {name:<14}{noun.about}" for name, noun in nouns.items())
     parser = Parser(
         prog="croncord",
         usage="croncord [--url URL] [--token TOKEN] [--ca FILE] COMMAND …",

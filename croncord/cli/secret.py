@@ -74,14 +74,14 @@ async def set_secret(client: Client, args: argparse.Namespace) -> None:
         say(f"The secret {words.cell(secret['name'])} is set.")
 
 
-def read_value(source: str | None) -> str:
+def read_value(source: str | None, prompt: str = "Value: ") -> str:
     """Return the value: from a file, from standard input for `-`, or typed without an echo.
 
     It is never taken from the command line, which others on the machine can read. Raises Invalid.
     """
     try:
         if source is None and sys.stdin.isatty():
-            return getpass.getpass("Value: ")
+            return getpass.getpass(prompt)
         if source in (None, "-"):
             text = sys.stdin.read()
         else:

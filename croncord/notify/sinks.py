@@ -4,18 +4,19 @@ from collections.abc import Mapping
 
 from croncord.errors import StoreError
 from croncord.notice_text import payload
-from croncord.notification import Channel, Delivery
+from croncord.notification import (
+    CHANNEL_SEAL,
+    HEARTBEAT_SEAL,
+    SMTP_SEAL,
+    Channel,
+    Delivery,
+)
 from croncord.notify import webhook
 from croncord.notify.command import run_command
 from croncord.notify.mail import Mailer, compose
 from croncord.notify.undelivered import Undelivered
 from croncord.ports import Vault
 from croncord.raft.state import ClusterState
-
-CHANNEL_SEAL = "channel:"
-"""A webhook's address is sealed under this and the channel's name."""
-SMTP_SEAL = "notify:smtp"
-HEARTBEAT_SEAL = "notify:heartbeat"
 
 
 class Sinks:

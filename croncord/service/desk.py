@@ -18,6 +18,7 @@ from croncord.service.figures import FigureService
 from croncord.service.job_check import SyntaxCheck
 from croncord.service.jobs import JobService
 from croncord.service.membership import MembershipService
+from croncord.service.notifications import NotificationService
 from croncord.service.people import PeopleService
 from croncord.service.runs import RunService
 from croncord.service.saved_views import SavedViewService
@@ -75,6 +76,7 @@ class Desk:
         self.calendars = CalendarService(agreement)
         self.views = SavedViewService(agreement)
         self.secrets = SecretService(agreement, vault)
+        self.notifications = NotificationService(agreement, vault)
         self.why = WhyService(agreement, ledger)
         self.figures = FigureService(agreement, self.cluster, ledger, name)
         self.timeline = TimelineService(agreement, ledger)

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from itertools import pairwise
 
 import pytest
 from notify_stage import DOWN, Seat, Sink, open_stage
@@ -93,7 +94,7 @@ async def test_only_a_leader_with_a_majority_gives_signs_of_life(caplog):
         rule = NotifySettings(heartbeat=HeartbeatRule(shown="https://x/…", every_seconds=10))
         await stage.do(SetNotifySettings(at=stage.clock.now(), settings=rule))
         await stage.passes(35)
-        assert [later - first for first, later in zip(beats, beats[1:], strict=False)] == [10] * 3
+        assert [later - first for first, later in pairwise(beats)] == [10] * 3
         assert caplog.text.count("the heartbeat") == 2
         seat.has_quorum = False
         await stage.passes(30)

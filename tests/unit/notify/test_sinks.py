@@ -13,7 +13,10 @@ from sinks import http_sink, server_tls, smtp_sink
 
 from croncord.node.vault import SecretVault
 from croncord.notification import (
+    CHANNEL_SEAL,
+    HEARTBEAT_SEAL,
     JOB_KINDS,
+    SMTP_SEAL,
     Channel,
     Delivery,
     Heartbeat,
@@ -22,7 +25,7 @@ from croncord.notification import (
     Smtp,
 )
 from croncord.notify import command, mail, webhook
-from croncord.notify.sinks import CHANNEL_SEAL, HEARTBEAT_SEAL, SMTP_SEAL, Sinks
+from croncord.notify.sinks import Sinks
 from croncord.notify.undelivered import Undelivered
 from croncord.raft.notify_tables import NOTIFY_KEY
 from croncord.raft.state import ClusterState

@@ -40,6 +40,11 @@ WORKS = {
     ("POST", "/api/v1/jobs/{job}/backfill"): ({"json": PAST}, 202),
     ("PUT", "/api/v1/secrets/{secret}"): ({"json": {"value": "long enough"}}, 200),
     ("PUT", "/api/v1/views/{listing}/{view}"): ({"json": {"query": "state=failed"}}, 200),
+    ("PUT", "/api/v1/notifications/settings"): ({"json": {"on": ["lost"]}}, 200),
+    ("PUT", "/api/v1/notifications/channels/{channel}"): (
+        {"json": {"kind": "email", "to": ["ops@example.com"]}},
+        200,
+    ),
     ("PUT", "/api/v1/calendars/{calendar}"): ({"json": {"dates": ["12-25"]}}, 200),
     ("POST", "/api/v1/calendars/{calendar}/import"): ({"json": {"text": ICALENDAR}}, 200),
 }
@@ -48,6 +53,7 @@ CREATES = {
     ("PUT", "/api/v1/calendars/{calendar}"),
     ("PUT", "/api/v1/views/{listing}/{view}"),
     ("PUT", "/api/v1/secrets/{secret}"),
+    ("PUT", "/api/v1/notifications/channels/{channel}"),
     ("POST", "/api/v1/calendars/{calendar}/import"),
 }
 NO_BODY = {("GET", e.path) for e in ENDPOINTS} | {("DELETE", e.path) for e in ENDPOINTS}
@@ -71,6 +77,8 @@ async def address(door, endpoint):
     for role in ("viewer", "operator", "admin"):
         who = await desk.access.authenticate_token(door.tokens[role], "")
         await desk.views.put(who, "jobs", "mine", "state=failed")
+    mail = {"kind": "email", "to": ["ops@example.com"]}
+    await desk.notifications.put_channel(ADMIN, "ops", mail)
     backfill = ""
     if "{backfill}" in endpoint.path:
         since, until = (datetime.fromisoformat(PAST[name]) for name in ("since", "until"))
@@ -91,6 +99,7 @@ async def address(door, endpoint):
         id=token["id"],
         calendar="holidays",
         secret="DB_PASSWORD",
+        channel="ops",
         backfill=backfill,
         version="1",
         listing="jobs",
@@ -189,6 +198,7 @@ async def test_what_does_not_exist_is_not_found(door, endpoint):
         run="0" * 24,
         name="nope",
         id="nope",
+        channel="nope",
         calendar="nope",
         secret="nope",
         backfill="nope",

@@ -80,7 +80,8 @@ def expected(caller, endpoint, tags):  # noqa: PLR0911  # one line per rule
     makes_job = (endpoint.method, endpoint.path) == ("POST", "/api/v1/jobs")
     if grants is None:
         return "done" if in_scope and ranks[role] >= ranks[endpoint.role] else "refused"
-    lists_secrets = endpoint.path == "/api/v1/secrets"  # those that the caller's jobs may name
+    # What the caller's jobs may name:
+    lists_secrets = endpoint.path in ("/api/v1/secrets", "/api/v1/notifications/channels")
     if not concerns_job and not makes_job and not lists_secrets:
         return "done" if in_scope and endpoint.role == "viewer" else "refused"
     best = max(ranks[grant["role"]] for grant in grants)
