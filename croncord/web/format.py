@@ -42,6 +42,17 @@ LOOKS = MappingProxyType(
     }
 )
 
+NOTICES = MappingProxyType(
+    {
+        "failure": "Failures",
+        "recovery": "Success after trouble",
+        "missed": "Missed ticks",
+        "lost": "Lost runs",
+        "late": "Silence: no success in time",
+        "too_long": "Runs that take too long",
+    }
+)
+
 REASONS = MappingProxyType(
     {
         "overlap": "the run before it had not ended",
@@ -260,6 +271,11 @@ def sentence(text: str) -> str:
         if text
         else ""
     )
+
+
+def notice_kind(kind: str) -> str:
+    """Say what a kind of notice is about."""
+    return NOTICES.get(kind, kind)
 
 
 def person(name: str) -> str:

@@ -17,6 +17,7 @@ from croncord.web.pages.job import JobPage
 from croncord.web.pages.jobs import JobList
 from croncord.web.pages.logs import LogSearch
 from croncord.web.pages.nodes import NodePages
+from croncord.web.pages.notifications import NotificationPages
 from croncord.web.pages.output import OutputStream
 from croncord.web.pages.overview import Overview
 from croncord.web.pages.problem import render_error
@@ -52,6 +53,7 @@ def page_routes(frame: Frame) -> list[web.RouteDef]:
         DrillPage,
         AuditPage,
         SavedViewPages,
+        NotificationPages,
         SettingsPages,
     )
     return [route for page in pages for route in page(frame).routes()]

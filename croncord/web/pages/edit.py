@@ -15,6 +15,7 @@ from croncord.errors import (
     VersionChanged,
 )
 from croncord.model import SCRIPT_BYTES_MAX, JobSpec
+from croncord.notification import JOB_KINDS
 from croncord.schedule import zone_names
 from croncord.service.views import spec_json
 from croncord.service.who import Who
@@ -260,6 +261,8 @@ class JobEditor:
             "calendars": calendars,
             "listed": listed,
             "unusual": {k for k, v in typed.values.items() if v and v != _DEFAULTS.get(k)},
+            "channels": await self._channels(auth.who(request)),
+            "kinds": JOB_KINDS,
             "zones": zone_names(),
             "presets": PRESETS,
             "script_bytes_max": SCRIPT_BYTES_MAX,
@@ -273,6 +276,12 @@ class JobEditor:
         return await self._frame.page(
             request, "edit.html", context, status=trouble.status if trouble else 200
         )
+
+    async def _channels(self, who: Who) -> list[str]:
+        if not who.may_some_job("edit"):
+            return []
+        channels = await self._frame.desk.notifications.channels(who, stale=True)
+        return [channel["name"] for channel in channels]
 
     async def _preview(self, who: Who, schedule: str, timezone: str, dst: str) -> dict[str, Any]:
         lines = [line.strip() for line in schedule.splitlines() if line.strip()]

@@ -41,6 +41,7 @@ def setup_templates(app: web.Application) -> None:
         "look": format.look,
         "reason": format.reason_words,
         "sentence": format.sentence,
+        "notice_kind": format.notice_kind,
         "schedule_words": schedule_words,
     }
     aiohttp_jinja2.setup(

@@ -53,6 +53,9 @@ class JobPage:
             "shown": newest["items"],
             "more": len(rows) > _SHOWN,
             "durations": charts.durations(rows, title=title),
+            "told": (await self._frame.desk.notifications.list(who, job=job["id"], limit=5))[
+                "items"
+            ],
             "versions": await jobs.versions(who, job["id"]),
             "target": target_words(job["target"]),
         }

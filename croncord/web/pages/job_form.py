@@ -19,7 +19,8 @@ TEXTS = (
 )  # fmt: skip
 SPANS = (
     "timeout_seconds", "kill_grace_seconds", "jitter_seconds", "misfire.window_seconds",
-    "retries.delay_seconds", "retries.max_delay_seconds",
+    "retries.delay_seconds", "retries.max_delay_seconds", "expect_within_seconds",
+    "notify.too_long_seconds",
 )  # fmt: skip
 NUMBERS = (
     "retries.count", "retries.backoff", "limits.log_bytes", "limits.memory_bytes",
@@ -27,15 +28,20 @@ NUMBERS = (
     "retention.runs", "retention.days", "retention.bytes", "misfire.max_runs", "misfire.per_minute",
 )  # fmt: skip
 TIMES = ("start_at", "end_at")
-TICKS = ("target.every_node", "target.on_join", "retries.other_node", "paused")
-LISTS = ("tags", "target.nodes", "secrets", "calendars", "locks")
-BOXES = frozenset({"target.nodes", "calendars"})
+TICKS = (
+    "target.every_node", "target.on_join", "retries.other_node", "paused", "notify.muted",
+)  # fmt: skip
+LISTS = (
+    "tags", "target.nodes", "secrets", "calendars", "locks", "notify.on", "notify.channels",
+)  # fmt: skip
+BOXES = frozenset({"target.nodes", "calendars", "notify.on", "notify.channels"})
 """Lists with a box for each entry; a browser sends nothing when none is ticked."""
 PAIRS = ("environment", "target.labels")
 MAY_BE_NONE = frozenset(
     {"timeout_seconds", "start_at", "end_at", "pause_after_failures", "retention.runs"}
     | {"retention.days", "limits.memory_bytes", "limits.cpu_percent", "limits.processes"}
     | {"limits.open_files", "retention.bytes", "misfire.max_runs", "misfire.per_minute"}
+    | {"expect_within_seconds", "notify.too_long_seconds"}
 )
 NAMES = frozenset(
     (*TEXTS, *SPANS, *NUMBERS, *TIMES, *TICKS, *LISTS, *PAIRS, "schedule", "script")
@@ -195,16 +201,21 @@ def _read(name: str, text: str) -> int | float | str:
     if name in TIMES:
         return text
     if name in SPANS:
-        match = _SPAN.fullmatch(text)
-        if match is None:
-            message = f"{text!r} is not a length of time; write 90, 90s, 15m, 2h or 1d"
-            raise ValueError(message)
-        return int(match[1][:12]) * _UNIT[(match[2] or "").lower()]
+        return seconds_in(text)
     try:
         return float(text) if name == "retries.backoff" else int(text)
     except ValueError:
         message = f"{text!r} is not a number"
         raise ValueError(message) from None
+
+
+def seconds_in(text: str) -> int:
+    """Read a length of time. Raises ValueError."""
+    match = _SPAN.fullmatch(text)
+    if match is None:
+        message = f"{text!r} is not a length of time; write 90, 90s, 15m, 2h or 1d"
+        raise ValueError(message)
+    return int(match[1][:12]) * _UNIT[(match[2] or "").lower()]
 
 
 def _pairs(typed: Typed, fields: dict[str, Any], name: str) -> None:
