@@ -55,7 +55,8 @@ class Visitor:
         return await answer.text()
 
     async def post(self, path, fields=None, **more):
-        data = [("csrf_token", self.csrf), *dict(fields or {}).items(), *more.items()]
+        pairs = list(fields.items() if isinstance(fields, dict) else fields or ())
+        data = [("csrf_token", self.csrf), *pairs, *more.items()]
         return await self.client.post(path, data=data, allow_redirects=False)
 
 
