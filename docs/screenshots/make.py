@@ -30,6 +30,8 @@ PAGES = {
     "new-job": "/jobs/new",
     "job": "/jobs/heartbeat",
     "runs": "/runs",
+    "logs": "/logs?q=fence",
+    "drill": "/cluster/drill",
     "why": "/jobs/heartbeat/why",
     "day": "/day",
     "nodes": "/nodes",

@@ -1,19 +1,14 @@
 // Makes dialogs modal, which are popovers without scripts; and a form is sent once.
 
-function dialogOf(button) {
-  const target = document.getElementById(button.getAttribute("popovertarget"));
-  return target instanceof HTMLDialogElement ? target : null;
-}
-
 export function startDialogs() {
   document.addEventListener("click", (event) => {
     const button = event.target.closest?.("[popovertarget]");
-    const dialog = button && dialogOf(button);
-    if (dialog) {
+    const dialog = document.getElementById(button?.getAttribute("popovertarget"));
+    if (dialog?.showModal) {
       event.preventDefault();
       if (button.getAttribute("popovertargetaction") === "hide") dialog.close();
       else if (!dialog.open) dialog.showModal();
-    } else if (event.target instanceof HTMLDialogElement) {
+    } else if (event.target.showModal) {
       event.target.close(); // the backdrop
     }
   });

@@ -111,7 +111,7 @@ function startDraft(form) {
       if (values() === start) sessionStorage.removeItem(key);
       else sessionStorage.setItem(key, values());
     } catch {
-      // the browser's store is full: the form itself still holds everything
+      // the store is full: the form still holds everything
     }
   };
   form.addEventListener("input", asking(DRAFT_MS, keep));

@@ -5,19 +5,20 @@ import { asking } from "./ask.js";
 import { connect } from "./events.js";
 import { tick } from "./times.js";
 
-const PULSE_MS = 3000;
+const PULSE_MS = 2000;
 const PAGE_MS = 9000;
 const SOON_MS = 300;
 const PATIENCE_MS = 5000;
 const FILTER_MS = 150;
 
 const sent = new WeakMap(); // region → its HTML as the server sent it
-const newer = new Map(); // region → its HTML, while it waits to be asked for
+const newer = new Map(); // the same, held back
 const hasContent = Boolean(document.querySelector("main [data-live-region]"));
 const newerButton = document.getElementById("newer");
 let looking = null;
 let lastLook = 0;
 let soon = 0;
+let isSilent = false;
 
 const regions = () => document.querySelectorAll("[data-live-region]");
 
@@ -53,7 +54,7 @@ function update(region, fresh) {
 }
 
 function show(fresh, take = update) {
-  // After signing in again in another tab, forms that are being filled in belong to the new session.
+  // After signing in again in another tab, forms belong to the new session.
   const token = fresh.querySelector('meta[name="csrf-token"]')?.content;
   for (const field of document.getElementsByName("csrf_token")) field.value = token || field.value;
   for (const region of regions()) {
@@ -76,6 +77,7 @@ async function fetchPage(url, signal) {
 
 function away(why) {
   for (const banner of document.querySelectorAll("[data-why]")) banner.hidden = banner.dataset.why !== why;
+  isSilent = why === "silent";
 }
 
 async function look(url) {
@@ -89,7 +91,7 @@ async function look(url) {
       show(fresh);
     }
   } catch {
-    away("silent"); // the node is gone or slow; the next look tells
+    away("silent"); // gone or slow; the next look tells
   }
   clearTimeout(patience);
   looking = null;
@@ -134,5 +136,11 @@ export function startLive() {
     look(due ? location.href : "/pulse");
   }, PULSE_MS);
   document.addEventListener("visibilitychange", refresh);
+  const hold = (event) => {
+    if (!isSilent) return;
+    event.preventDefault(); // it would be lost: the banner tells
+    event.stopPropagation();
+  };
+  document.addEventListener("submit", hold, true);
   if (hasContent && document.body.hasAttribute("data-signed-in")) connect();
 }

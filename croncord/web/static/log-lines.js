@@ -21,7 +21,7 @@ export function startLineLinks(box, view) {
     if (!range) return;
     if (!line(range.first)) {
       const here = new URL(box.dataset.lines, location.href);
-      if (new URL(location.href).searchParams.has("first")) return; // there is no such line
+      if (new URLSearchParams(location.search).has("first")) return; // there is no such line
       here.searchParams.set("first", Math.max(1, range.first - ABOVE));
       here.hash = location.hash;
       location.replace(here);

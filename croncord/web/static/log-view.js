@@ -1,4 +1,4 @@
-// Live output as finished HTML. The stream closes while the tab is hidden and goes on afterwards.
+// Live output as finished HTML. The stream closes while the tab is hidden, and goes on after.
 
 import { giveSlot, takeSlot } from "./events.js";
 import { startLineLinks } from "./log-lines.js";

@@ -19,4 +19,4 @@ startJobForm();
 startPreferences();
 startPalette();
 startKeys();
-document.documentElement.dataset.ready = ""; // keys and live parts work from here on
+document.documentElement.dataset.ready = "";
