@@ -5,13 +5,11 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
-import msgspec
-
 from croncord.cli.crontab_files import Crontab
-from croncord.cli.plan import ChangeKind, listed_fields
+from croncord.cli.plan import ChangeKind, merged
 from croncord.crontab import Assignment, Line, Refusal, describe, job_fields, read_crontab
 from croncord.errors import Invalid
-from croncord.model import JobSpec, script_sha256
+from croncord.model import JobSpec
 from croncord.validation import read_job
 
 _ORIGIN = "From "
@@ -104,17 +102,8 @@ def compare(items: Iterable[ImportedLine], current: Mapping[str, dict[str, Any]]
             item.refusal = f"a job named {item.spec.name} exists that was not imported"
             item.spec = None
         else:
-            _compare_with(item, item.spec, job)
-
-
-def _compare_with(item: ImportedLine, spec: JobSpec, job: dict[str, Any]) -> None:
-    before = listed_fields(job)
-    said = {name: getattr(spec, name) for name in _said_by_crontab(spec)}
-    after = {**before, **msgspec.to_builtins(said)}
-    after["script"] = script_sha256(spec.script)
-    item.change = "unchanged" if after == before else "update"
-    item.version = job["version"]
-    item.spec = read_job({**after, "script": spec.script})
+            said = _said_by_crontab(item.spec)
+            item.change, item.spec, item.version = merged(item.spec, said, job)
 
 
 def _said_by_crontab(spec: JobSpec) -> tuple[str, ...]:

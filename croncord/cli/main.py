@@ -33,6 +33,7 @@ NOUNS: Nouns = {
     "calendar": Noun("croncord.cli.calendar", "times that jobs keep to, such as holidays"),
     "schedule": Noun("croncord.cli.schedule", "ask what a schedule means"),
     "crontab": Noun("croncord.cli.crontab", "turn crontabs into jobs"),
+    "import": Noun("croncord.cli.import_jobs", "turn jobs of Cronicle and Dkron into jobs"),
     "node": Noun("croncord.cli.node", "show, drain and remove machines"),
     "cluster": Noun(
         "croncord.cli.cluster", "the state of the whole, letting machines in, pausing it"

@@ -74,6 +74,20 @@ def _fields(spec: JobSpec) -> dict[str, Any]:
     return {**fields, "script": script_sha256(spec.script)}
 
 
+def merged(
+    spec: JobSpec, said: Sequence[str], job: dict[str, Any]
+) -> tuple[ChangeKind, JobSpec, int]:
+    """Return what importing a job does to one that there is, its new spec, and the old version.
+
+    Only the fields that are `said` change; what a person has set besides stays.
+    """
+    before = listed_fields(job)
+    after = {**before, **msgspec.to_builtins({name: getattr(spec, name) for name in said})}
+    after["script"] = script_sha256(spec.script)
+    kind: ChangeKind = "unchanged" if after == before else "update"
+    return kind, read_job({**after, "script": spec.script}), job["version"]
+
+
 def listed_fields(job: dict[str, Any]) -> dict[str, Any]:
     """Return the fields that a person says about a job that the API listed.
 
