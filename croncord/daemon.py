@@ -291,10 +291,6 @@ class Daemon:
             settings, replica=replica, clock=clock, vault=self._vault, on_stop=self._stack.callback
         ):
             self._in_background(part, work)
-        self._gauges["croncord_notifications_pending"] = (
-            "Notices that no channel has taken yet",
-            lambda: len(replica.state.deliveries),
-        )
         self._on_stop(self._hand_over)
         self._on_stop(lambda: agent.drain(timeout_seconds=DRAIN_SECONDS))
 

@@ -16,7 +16,7 @@ from croncord.lifecycle import Reason, RunState, Trigger
 from croncord.model import Instant, Job, Node, RemovedNode, Run, run_id, script_sha256
 from croncord.policy import matches
 from croncord.preview import iso_utc
-from croncord.raft.commands import Command
+from croncord.raft.command import Command
 from croncord.raft.endings import not_launched
 from croncord.raft.state import RECENT_KEPT, ClusterState
 from croncord.ticks import due_at, ticks_after

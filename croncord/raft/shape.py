@@ -10,23 +10,29 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Final
 
-from croncord import credentials, model
+import msgspec
+
+from croncord import credentials, model, notification, saved_views
 from croncord.raft.state import ClusterState
 
-_MODULES: Final = frozenset({model.__name__, credentials.__name__})
-"""Where the agreed values are; other programs make values of the same base for their questions."""
+_MODULES: Final = frozenset(
+    module.__name__ for module in (model, credentials, notification, saved_views)
+)
+"""Where the agreed values are; structures of other modules are questions, answers and commands."""
 _CHARACTERS: Final = 8
 
 
 @cache
 def shape() -> str:
     """Return what differs when a field or a table was added, renamed or removed."""
-    told = [f"{kind.__name__}({','.join(kind.__struct_fields__)})" for kind in _kinds(model.Value)]
+    told = [
+        f"{kind.__name__}({','.join(kind.__struct_fields__)})" for kind in _kinds(msgspec.Struct)
+    ]
     told += ClusterState().tables()
     return hashlib.sha256("\n".join(sorted(told)).encode()).hexdigest()[:_CHARACTERS]
 
 
-def _kinds(base: type[model.Value]) -> Iterator[type[model.Value]]:
+def _kinds(base: type[msgspec.Struct]) -> Iterator[type[msgspec.Struct]]:
     for kind in base.__subclasses__():
         if kind.__module__ in _MODULES:
             yield kind

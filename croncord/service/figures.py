@@ -81,6 +81,11 @@ class FigureService:
             [({"state": str(each)}, open_runs[each]) for each in sorted(OPEN_STATES)],
         )
         yield gauge(
+            "croncord_notifications_pending",
+            "Notices that no channel has taken yet",
+            len(state.deliveries),
+        )
+        yield gauge(
             "croncord_scheduling_lag_seconds",
             "How long ago the oldest tick was due about which nothing is decided yet",
             lag,
