@@ -5,11 +5,13 @@ learn of the second one: not from any endpoint, not from the difference between 
 """
 
 import asyncio
+import contextlib
 import json
 
 import pytest
 from test_api_table import WORKS, address
 
+from croncord.errors import Forbidden
 from croncord.web.api.table import ENDPOINTS
 
 HIDDEN = "theirs"
@@ -56,13 +58,18 @@ CASES = [
 
 
 async def introduce(door, caller):
-    """Give the caller a token; returns the role to ask with."""
+    """Give the caller a token and a saved view; returns the role to ask with."""
     grants, role, scopes = CALLERS[caller]
     fields = {"name": caller, "scopes": scopes}
     fields |= {"role": role} if grants is None else {"grants": grants}
     answer = await door.ask("POST", "/api/v1/tokens", json=fields)
     assert answer.status == 201, await answer.text()
-    door.tokens[caller] = (await answer.json())["token"]
+    door.tokens[caller] = token = (await answer.json())["token"]
+    desk = door.office.desk
+    with contextlib.suppress(Forbidden):
+        await desk.views.put(
+            await desk.access.authenticate_token(token, ""), "jobs", "mine", "state=failed"
+        )
     return caller
 
 
