@@ -74,6 +74,7 @@ class Liveness:
             await self._clock.sleep(period_seconds)
 
     def _look(self) -> None:
+        self._manager.settle()
         is_working = self._is_working()
         if is_working:
             self._manager.alive()

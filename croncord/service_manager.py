@@ -1,7 +1,8 @@
 """Tells systemd, or whoever started this daemon, how it is: sd_notify(3) in plain socket code.
 
-Datagrams of `NAME=value` lines go to the socket that NOTIFY_SOCKET names. Nobody answers, and a
-message that cannot be sent is left out: that the daemon serves matters more than that it says so.
+Datagrams of `NAME=value` lines go to the socket that NOTIFY_SOCKET names. Nobody answers, and nobody is
+waited for. What cannot be sent, because the other end has not read for a while, is left out; `ready` and
+`status` are owed then, and told with the next `settle`.
 """
 
 import logging
@@ -24,7 +25,9 @@ class ServiceManager:
         self.watchdog_seconds = watchdog_seconds
         """Within so many seconds it wants to hear `alive` again, 0 for never."""
         self.was_told_ready = False
+        self._owes_ready = False
         self._status = ""
+        self._told_status = ""
         self._cannot_be_told = False
 
     @classmethod
@@ -46,7 +49,15 @@ class ServiceManager:
     def ready(self) -> None:
         """Say that the start, or the reloading, is done."""
         self.was_told_ready = True
-        self._tell("READY=1")
+        self._owes_ready = True
+        self.settle()
+
+    def settle(self) -> None:
+        """Say again what should be known and could not be sent."""
+        if self._owes_ready and self._tell("READY=1"):
+            self._owes_ready = False
+        if self._told_status != self._status and self._tell(f"STATUS={self._status}"):
+            self._told_status = self._status
 
     def reloading(self, monotonic_seconds: float) -> None:
         """Say that settings are read again; `ready` ends that."""
@@ -57,7 +68,7 @@ class ServiceManager:
     def reloaded(self) -> None:
         """Say that reading again is done."""
         if self.was_told_ready:
-            self._tell("READY=1")
+            self.ready()
 
     def stopping(self) -> None:
         """Say that the daemon ends, of itself or because it was told to."""
@@ -73,14 +84,12 @@ class ServiceManager:
 
     def status(self, sentence: str) -> None:
         """Say in a line how the daemon is, for `systemctl status`; told when it changes."""
-        line = " ".join(sentence.split())[:_STATUS_CHARACTERS_MAX]
-        if line != self._status:
-            self._status = line
-            self._tell(f"STATUS={line}")
+        self._status = " ".join(sentence.split())[:_STATUS_CHARACTERS_MAX]
+        self.settle()
 
-    def _tell(self, *lines: str) -> None:
+    def _tell(self, *lines: str) -> bool:
         if not self._address:
-            return
+            return True
         message = "\n".join(lines).encode(errors="replace")
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as unix:
@@ -90,5 +99,6 @@ class ServiceManager:
             if not self._cannot_be_told:
                 self._cannot_be_told = True
                 log.warning("the service manager cannot be told %s: %s", lines[0], error)
-        else:
-            self._cannot_be_told = False
+            return False
+        self._cannot_be_told = False
+        return True

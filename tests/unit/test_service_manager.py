@@ -56,6 +56,18 @@ def test_a_status_is_told_when_it_changes(other_end):
     assert [message["STATUS"] for message in other_end.messages()] == ["leads", "n2 leads"]
 
 
+def test_what_a_busy_manager_did_not_take_is_told_when_it_reads_again(other_end):
+    manager = manager_of(other_end)
+    for _ in range(2000):
+        manager.alive()  # more than the kernel keeps for a reader that does not read
+    manager.ready()
+    manager.status("leads")
+    assert {"READY": "1"} not in other_end.messages()
+    manager.settle()
+    manager.settle()
+    assert other_end.messages()[-2:] == [{"READY": "1"}, {"STATUS": "leads"}]
+
+
 def test_a_status_cannot_hold_another_message(other_end):
     manager_of(other_end).status("n1\nREADY=1 \ud800" + "x" * 1000)
     (message,) = other_end.messages()
