@@ -162,7 +162,7 @@ class Fleet:
     def alive(self) -> list[FleetNode]:
         return [node for node in self.nodes if node.is_alive]
 
-    def wait_ready(self, seconds: float = 30) -> None:
+    def wait_ready(self, seconds: float = 120) -> None:
         """Wait until every living node says it is caught up and all know each other."""
         for node in self.alive():
             wait_for(lambda node=node: self._is_ready(node), seconds, f"{node.name} ready")
@@ -192,7 +192,7 @@ class Fleet:
             found = self[names.pop()]
             return found if found.is_alive else None
 
-        return wait_for(agreed, 20, "a leader that all agree on")
+        return wait_for(agreed, 60, "a leader that all agree on")
 
     def followers(self) -> list[FleetNode]:
         leader = self.leader()
