@@ -28,6 +28,7 @@ from croncord.errors import ConfigError, Conflict
 from croncord.logs.retention import Keep
 from croncord.model import Node
 from croncord.node.vault import SecretVault
+from croncord.notification import CHANNEL_SEAL, HEARTBEAT_SEAL, SMTP_SEAL
 from croncord.raft.installing import install
 from croncord.raft.restoring import BY, Beginning, Restoring
 from croncord.raft.state import ClusterState
@@ -156,7 +157,31 @@ def _with_readable_secrets(
             state.secrets[secret.name] = msgspec.structs.replace(
                 secret, sealed=own.seal(secret.name, value), key_id=own.key_id
             )
+    if old is not None:
+        _reseal_channels(state, old, own)
     return not closed
+
+
+def _reseal_channels(state: ClusterState, old: SecretVault, own: SecretVault) -> None:
+    """Seal what notifications keep secret anew; what cannot be opened has to be set again."""
+
+    def again(name: str, sealed: bytes, key_id: str) -> dict[str, Any]:
+        if not sealed or key_id != old.key_id or old.key_id == own.key_id:
+            return {}
+        return {"sealed": own.seal(name, old.open(name, sealed)), "key_id": own.key_id}
+
+    for name, channel in [*state.channels.items()]:
+        fresh = again(f"{CHANNEL_SEAL}{name}", channel.sealed, channel.key_id)
+        state.channels[name] = msgspec.structs.replace(channel, **fresh)
+    for key, rule in [*state.notify_settings.items()]:
+        smtp, beat = rule.smtp, rule.heartbeat
+        state.notify_settings[key] = msgspec.structs.replace(
+            rule,
+            smtp=msgspec.structs.replace(smtp, **again(SMTP_SEAL, smtp.sealed, smtp.key_id)),
+            heartbeat=msgspec.structs.replace(
+                beat, **again(HEARTBEAT_SEAL, beat.sealed, beat.key_id)
+            ),
+        )
 
 
 async def _make(

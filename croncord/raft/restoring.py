@@ -19,6 +19,7 @@ from croncord.preview import iso_utc
 from croncord.raft.command import Command
 from croncord.raft.endings import not_launched
 from croncord.raft.state import RECENT_KEPT, ClusterState
+from croncord.raft.watching import begin_anew
 from croncord.ticks import due_at, ticks_after
 
 BY = "restore"
@@ -206,6 +207,7 @@ def _take_over(state: ClusterState, beginning: Beginning) -> None:
     state.join_tokens.clear()
     state.links.clear()
     state.ended_sessions.clear()
+    begin_anew(state, beginning.at)
     state.fence += FENCE_STEP
     state.paused = state.paused or beginning.paused
 

@@ -90,6 +90,16 @@ def watch_anew(state: ClusterState, job: Job, old: Job | None, at: datetime) -> 
     keep_watch(state, job.id, before, started_anew(job, before, at, resumed=resumed))
 
 
+def begin_anew(state: ClusterState, at: datetime) -> None:
+    """Make a backup's state one to begin with: what waited is old news, silence counts from now."""
+    for delivery in [*state.deliveries.values()]:
+        finish(state, delivery, at, dropped="the cluster began anew with a backup")
+    for job_id, watch in [*state.watches.items()]:
+        since = at if watch.since is not None else None
+        fresh = msgspec.structs.replace(watch, since=since, long_runs=())
+        keep_watch(state, job_id, watch, fresh)
+
+
 def unknown_channel(state: ClusterState, names: Iterable[str]) -> str | None:
     """Return the first name that is no channel's."""
     return next((name for name in names if name not in state.channels), None)

@@ -78,6 +78,13 @@ FULL = {
     "calendars": ["holidays", "with, comma"],
     "locks": ["db", "disk:3"],
     "secrets": ["TOKEN"],
+    "notify": {
+        "on": ["failure", "late"],
+        "channels": ["chat"],
+        "too_long_seconds": 600,
+        "muted": True,
+    },
+    "expect_within_seconds": 7200,
 }
 NOT_IN_THE_FORM: dict[str, str] = {}
 """Fields of a job that the form leaves out, each with its reason."""
@@ -95,6 +102,8 @@ async def test_every_field_of_a_job_is_in_the_form(office):
     async with visiting(office) as visitor:
         await visitor.sign_in()
         await visitor.office.desk.calendars.put(ADMIN, "holidays", {"dates": ["12-25"]})
+        mail = {"kind": "email", "to": ["ops@example.com"]}
+        await visitor.office.desk.notifications.put_channel(ADMIN, "chat", mail)
         page = await visitor.text("/jobs/new")
     shown = set(re.findall(r'<(?:input|select|textarea)[^>]* name="([^"]+)"', page))
     assert set(job_fields()) - shown == set(NOT_IN_THE_FORM)
