@@ -14,6 +14,9 @@ from croncord.clock import Clock
 from croncord.ports import Sighting, Vitals
 
 _SAMPLES: Final = 5
+_SLOW_MS: Final = -1000
+"""A clock this far behind is believed only after `_SPAN_SECONDS`."""
+_SPAN_SECONDS: Final = 2.5
 
 
 class SightingBook:
@@ -22,8 +25,8 @@ class SightingBook:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._latest: dict[str, tuple[float, Sighting]] = {}
-        self._offsets_ms: dict[str, deque[int]] = {}
-        """The last measurements of each node that reported here."""
+        self._offsets_ms: dict[str, deque[tuple[float, int]]] = {}
+        """The last measurements of each node that reported here, and when (monotonic) they were made."""
         self._on_progress: Callable[[dict[str, float]], None] | None = None
 
     def on_progress(self, listener: Callable[[dict[str, float]], None]) -> None:
@@ -35,13 +38,19 @@ class SightingBook:
 
         A report that was long under way, because its node or this one was stopped meanwhile, makes
         a clock look slow. So the largest of the last few measurements counts: it was the quickest.
+        When this node was stopped, all that waited for it come at once; so a clock is called slow
+        only when reports say so for some time.
         """
+        heard_at = self._clock.monotonic()
         offset_ms = round((vitals.at - self._clock.now()).total_seconds() * 1000)
         samples = self._offsets_ms.setdefault(vitals.name, deque(maxlen=_SAMPLES))
-        samples.append(offset_ms)
-        sighting = Sighting(vitals=vitals, age_seconds=0.0, clock_offset_ms=max(samples))
+        samples.append((heard_at, offset_ms))
+        largest_ms = max(sample_ms for _, sample_ms in samples)
+        if largest_ms < _SLOW_MS and heard_at - samples[0][0] < _SPAN_SECONDS:
+            largest_ms = 0
+        sighting = Sighting(vitals=vitals, age_seconds=0.0, clock_offset_ms=largest_ms)
         before = self._progress()
-        self._latest[vitals.name] = (self._clock.monotonic(), sighting)
+        self._latest[vitals.name] = (heard_at, sighting)
         self._tell_progress(before)
         return self.table()
 

@@ -83,8 +83,19 @@ def not_launched(
             ended_by=command.by,
             detail=detail,
         )
-    *before, last = run.attempts
     because = str(reason).replace("_", " ") + (f", {detail}" if detail else "")
+    last = last_attempt_again(run)
+    return msgspec.structs.replace(
+        last,
+        finished_at=last.finished_at or command.at,
+        ended_by=command.by,
+        detail=f"no further attempt was made: {because}",
+    )
+
+
+def last_attempt_again(run: Run) -> Run:
+    """Return the row of a run that waits for a further attempt as its last attempt left it."""
+    *before, last = run.attempts
     return msgspec.structs.replace(
         run,
         state=last.state,
@@ -99,12 +110,10 @@ def not_launched(
         assigned_term=0,
         claimed_at=last.claimed_at,
         started_at=last.started_at,
-        finished_at=last.finished_at or command.at,
-        ended_by=command.by,
+        finished_at=last.finished_at,
         exit_code=last.exit_code,
         signal=last.signal,
         log=last.log,
-        detail=f"no further attempt was made: {because}",
     )
 
 

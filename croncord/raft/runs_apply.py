@@ -22,7 +22,13 @@ from croncord.raft.commands import (
     RunResult,
     TriggerRun,
 )
-from croncord.raft.endings import end_run, may_try_again, not_launched, skip_pending
+from croncord.raft.endings import (
+    end_run,
+    last_attempt_again,
+    may_try_again,
+    not_launched,
+    skip_pending,
+)
 from croncord.raft.starting import for_each_node, new_run
 from croncord.raft.state import ClusterState, Outcome, refuse
 
@@ -242,6 +248,8 @@ def finish_runs(state: ClusterState, command: FinishRuns) -> Outcome:
     finished = []
     for result in command.results:
         run = state.open_runs.get(result.run_id) or state.lost.get(result.run_id)
+        if run is not None and _was_lost_too_soon(run, result):
+            run = last_attempt_again(run)
         if run is None or run.node != command.node or run.attempt != result.attempt:
             continue
         if result.state not in _REPORTED_STATES:
@@ -254,6 +262,17 @@ def finish_runs(state: ClusterState, command: FinishRuns) -> Outcome:
         rows += _end(state, ended, result.finished_at if clock_is_sane else command.at, command)
         finished.append(run.id)
     return Outcome(tuple(finished), rows=tuple(rows))
+
+
+def _was_lost_too_soon(run: Run, result: RunResult) -> bool:
+    """Whether this is the truth about an attempt taken for lost, and the next one has not begun.
+
+    Then the next one is needless: the run ends as the attempt did, and may be tried again for that.
+    """
+    if run.state is not RunState.PENDING or not run.attempts:
+        return False
+    last = run.attempts[-1]
+    return last.state is RunState.LOST and last.number == result.attempt
 
 
 def _with_result(run: Run, result: RunResult, state_after: RunState, by: str) -> Run:

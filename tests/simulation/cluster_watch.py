@@ -233,6 +233,10 @@ def _closes(spec: CalendarSpec, tick) -> bool:
     return names is (spec.kind == "blackout")
 
 
+CLOCK_SET_BACK = timedelta(minutes=1)
+"""More than this is no haste but a leader with another clock."""
+
+
 class Pace(Watch):
     """Caught-up runs are as many as allowed, start as fast as allowed; jitter stays in its bounds."""
 
@@ -269,7 +273,7 @@ class Pace(Watch):
         starts = sorted(made.due_at for made in late)
         starts = [*filter(None, [self._newest.get(key)]), *starts]
         for earlier, later in pairwise(starts):
-            if later - earlier < gap:
+            if -CLOCK_SET_BACK < later - earlier < gap:
                 yield "pace", f"{job.id} starts at {earlier} and {later} with {misfire}"
         self._newest[key] = starts[-1]
 

@@ -1,0 +1,55 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from croncord.clock import ManualClock
+from croncord.node.sightings import SightingBook
+from croncord.ports import Vitals
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def told_at(at):
+    return Vitals(
+        name="n1",
+        at=at,
+        cpu_percent=0,
+        load_1m=0,
+        memory_bytes=0,
+        memory_total_bytes=0,
+        disk_bytes=0,
+        disk_total_bytes=0,
+        running_runs=0,
+        applied_index=0,
+        uptime_seconds=0,
+        version="",
+    )
+
+
+async def offsets_after(reports):
+    """What is believed of a clock after reports, given as (seconds until it, how far behind it is)."""
+    clock = ManualClock(NOON)
+    book = SightingBook(clock)
+    believed = []
+    for seconds, behind_seconds in reports:
+        await clock.advance(seconds)
+        book.record(told_at(clock.now() - timedelta(seconds=behind_seconds)))
+        believed.append(book.offsets_ms()["n1"])
+    return believed
+
+
+@pytest.mark.parametrize(
+    ("reports", "believed"),
+    [
+        ([(0, 0.02), (1, 0.01)], [-20, -10]),
+        # Three that waited while the leader was stopped, then a quick one.
+        ([(0, 8), (0, 7), (0, 6), (1, 0.01)], [0, 0, 0, -10]),
+        # A clock that is slow indeed.
+        ([(0, 8), (1, 8.01), (1, 8), (1, 8)], [0, 0, 0, -8000]),
+        # Being under way makes no clock look fast.
+        ([(0, -9)], [9000]),
+    ],
+    ids=["in step", "late reports", "slow", "fast"],
+)
+async def test_a_clock_is_called_slow_only_when_reports_say_so_for_some_time(reports, believed):
+    assert await offsets_after(reports) == believed
