@@ -283,3 +283,23 @@ def test_a_snapshot_from_before_notifications_loads():
     assert fields[0] == 0xDE, "a map of 16 or more"
     data = data[:1] + b"\xde" + (int.from_bytes(fields[1:]) - 5).to_bytes(2) + data[4:]
     assert decode_state(data).notify_rule == NotifySettings()
+
+
+def test_a_cluster_that_begins_with_a_backup_tells_no_old_news_and_silence_counts_anew():
+    cluster = cluster_with()
+    job = cluster.add_job("job", "@manual", expect_within_seconds=60)
+    ends(cluster, job, "failed")
+    watching.begin_anew(cluster.state, at(7200))
+    cluster.state.check()
+    assert waiting(cluster) == []
+    (dropped,) = cluster.state.delivered.values()
+    assert (dropped.state, dropped.detail) == (
+        "dropped",
+        "the cluster began anew with a backup",
+    )
+    cluster.now = at(7260)
+    cluster.do(RaiseAlarms(at=cluster.now, term=cluster.term, late=(job.id,)))
+    assert told(cluster) == []
+    cluster.now = at(7261)
+    cluster.do(RaiseAlarms(at=cluster.now, term=cluster.term, late=(job.id,)))
+    assert told(cluster) == [("late", "ops")]
