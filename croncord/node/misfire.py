@@ -43,13 +43,21 @@ def caught_up(
     return frozenset([*late, *islice(newer, most)][-most:]) & frozenset(late)
 
 
-def starts(misfire: Misfire, now: datetime, runs: Iterable[Run]) -> Iterator[datetime]:
+def was_caught_up(run: Run, lateness: Lateness) -> bool:
+    """Whether a run's tick was late when it was decided."""
+    if run.trigger is Trigger.EVERY_NODE:
+        return run.decided_at - run.nominal_time > lateness.after
+    return run.trigger is Trigger.CATCH_UP
+
+
+def starts(misfire: Misfire, lateness: Lateness, runs: Iterable[Run]) -> Iterator[datetime]:
     """Yield when the next caught-up runs may start, not before those of an earlier round."""
+    now = lateness.now
     if misfire.per_minute is None:
         while True:
             yield now
     gap = timedelta(milliseconds=60_000 // misfire.per_minute)
-    waiting = (run.due_at for run in runs if run.trigger is Trigger.CATCH_UP)
+    waiting = (run.due_at for run in runs if was_caught_up(run, lateness))
     newest = max(waiting, default=None)
     at = now if newest is None else max(now, newest + gap)
     while True:

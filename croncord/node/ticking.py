@@ -15,7 +15,7 @@ from croncord.calendars import closed_by
 from croncord.lifecycle import Reason, RunState, Trigger
 from croncord.model import Job, Run, run_id
 from croncord.node.lock_desk import LockDesk
-from croncord.node.misfire import Lateness, caught_up, starts
+from croncord.node.misfire import Lateness, caught_up, starts, was_caught_up
 from croncord.node.placement import Placed, Placer
 from croncord.raft.commands import Decision, JobDecisions
 from croncord.raft.state import ClusterState
@@ -89,17 +89,17 @@ class _Ticking:
         self._job = job
         self._calendars = state.calendars_of(job)
         self._lateness = lateness
-        now = lateness.now
         runs = state.runs_of_job(job.id)
         in_turn = [
             run
             for run in runs
-            if run.trigger is not Trigger.BACKFILL and (run.is_active or not _is_paced(run, now))
+            if run.trigger is not Trigger.BACKFILL
+            and (run.is_active or not _is_paced(run, lateness))
         ]
         self._active = Counter(lane(job, run) for run in in_turn if run.is_active)
         self._queued = Counter(lane(job, run) for run in in_turn if run.is_queued)
         self._in_hand = {lane(job, run): run.id for run in in_turn}
-        self._starts = starts(job.spec.misfire, now, runs)
+        self._starts = starts(job.spec.misfire, lateness, runs)
 
     def decide(self, until: datetime) -> JobDecisions:
         job = self._job
@@ -277,6 +277,6 @@ class _Ticking:
         )
 
 
-def _is_paced(run: Run, now: datetime) -> bool:
+def _is_paced(run: Run, lateness: Lateness) -> bool:
     """Whether it is a caught-up run whose turn comes later, which is in nobody's way until then."""
-    return run.trigger is Trigger.CATCH_UP and run.attempt == 1 and run.due_at > now
+    return was_caught_up(run, lateness) and run.attempt == 1 and run.due_at > lateness.now

@@ -124,7 +124,7 @@ def retries_go_on_in_a_pause(patch: Patch) -> None:
 @bug("pace")
 def caught_up_all_at_once(patch: Patch) -> None:
     """`per_minute` is not looked at."""
-    patch(ticking, "starts", lambda _misfire, now, _runs: iter(lambda: now, None))
+    patch(ticking, "starts", lambda _misfire, lateness, _runs: iter(lambda: lateness.now, None))
 
 
 @bug("diverged")

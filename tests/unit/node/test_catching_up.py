@@ -7,7 +7,7 @@ import pytest
 from builders import Cluster, at
 
 from croncord.lifecycle import RunState, Trigger
-from croncord.model import Misfire
+from croncord.model import Misfire, Target
 from croncord.raft.commands import PauseJob
 
 
@@ -71,10 +71,11 @@ def minutes_of(started):
     return [(nominal - at(0)) // timedelta(minutes=1) for nominal, _, _ in started]
 
 
-def test_the_rate_holds_over_rounds_and_another_leader():
+@pytest.mark.parametrize("target", [Target(), Target(nodes=("n2",), every_node=True)])
+def test_the_rate_holds_over_rounds_and_another_leader(target):
     cluster = Cluster()
     misfire = Misfire(policy="run_all", per_minute=60, window_seconds=86400)
-    cluster.add_job(misfire=misfire, overlap="allow")
+    cluster.add_job(misfire=misfire, overlap="allow", target=target)
     cluster.now = at(150 * 60 + 40)
     for command in cluster.plan().commands:
         cluster.do(command)
