@@ -17,13 +17,21 @@ READABLE_BEFORE = 1.0
 
 
 def start(story, where, name, **fields):
-    """Start the printing script and let it print for a while; returns the run's id."""
+    """Start the printing script and let it print for a while; returns the run's id.
+
+    The others are drained for a moment: a run asked for on one node could not go on on another.
+    """
     lab = story.lab
+    others = [host.name for host in lab.hosts if host != where]
     job = {"name": name, "script": PRINTING, "schedule": "@manual", **fields}
     assert lab.call(lab.hosts[0], "POST", "/api/v1/jobs", job).status == 201
-    answer = lab.call(lab.hosts[0], "POST", f"/api/v1/jobs/{name}/run", {"node": where.name})
+    for other in others:
+        assert lab.call(lab.hosts[0], "POST", f"/api/v1/nodes/{other}/drain").status == 200
+    answer = lab.call(lab.hosts[0], "POST", f"/api/v1/jobs/{name}/run", {})
     assert answer.status == 202, answer
     run = lab.wait_run(lab.hosts[0], answer.json()["id"], "running")
+    for other in others:
+        assert lab.call(lab.hosts[0], "POST", f"/api/v1/nodes/{other}/undrain").status == 200
     assert run["node"] == where.name, run
     time.sleep(PRINTING_SECONDS)
     return run["id"]
