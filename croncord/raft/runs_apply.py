@@ -51,6 +51,7 @@ _UNTOLD = {
 }
 """What a state means when the node that reports it gives no reason."""
 _RETRIED_STATES = frozenset({RunState.FAILED, RunState.TIMED_OUT})
+_OF_ITSELF = frozenset({RunState.SUCCEEDED, *_RETRIED_STATES})
 
 _DAY = timedelta(days=1)
 
@@ -268,8 +269,9 @@ def _was_lost_too_soon(run: Run, result: RunResult) -> bool:
     """Whether this is the truth about an attempt taken for lost, and the next one has not begun.
 
     Then the next one is needless: the run ends as the attempt did, and may be tried again for that.
+    Not so when its node ended it because it was taken for lost.
     """
-    if run.state is not RunState.PENDING or not run.attempts:
+    if run.state is not RunState.PENDING or not run.attempts or result.state not in _OF_ITSELF:
         return False
     last = run.attempts[-1]
     return last.state is RunState.LOST and last.number == result.attempt

@@ -1,4 +1,5 @@
 import re
+from urllib.parse import quote
 
 import pytest
 from desks import ADMIN, ADMIN_TOKEN, PASSWORD
@@ -22,7 +23,7 @@ async def test_who_is_not_signed_in_is_asked_to_and_comes_back(visitor, path):
     assert answer.status == 303
     assert answer.headers["Location"].startswith("/login")
     if path != "/":
-        assert answer.headers["Location"] == f"/login?next={path}"
+        assert answer.headers["Location"] == f"/login?next={quote(path)}"
     page = await visitor.text(answer.headers["Location"])
     check_html(page)
     await visitor.office.add_user("ada")

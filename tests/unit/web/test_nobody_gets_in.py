@@ -154,6 +154,8 @@ async def test_no_form_changes_anything_for_a_viewer_or_without_the_csrf_token(o
             good = re.sub(r"{action}[^/]*", "pause", good)
             answer = await visitor.client.post(filled(good), data={"a": "b"}, allow_redirects=False)
             assert answer.status == 403, ("no csrf", path, answer.status)
+            if path == "/views":
+                continue  # everybody may save views of their own
             answer = await visitor.post(filled(good), name="AB", value="long enough")
             assert answer.status in {403, 404, 422}, (path, answer.status)
         assert office.replica.state.digest() == before
