@@ -129,7 +129,7 @@ def all_copies(lab, run_id, attempt):
     """Return who has a copy of the first attempt, once everybody has."""
     run = lab.get(lab.hosts[0], f"/api/v1/runs/{run_id}")
     logs = [
-        each["log"] for each in run["attempts"] if each["attempt"] == attempt and each.get("log")
+        each["log"] for each in run["attempts"] if each["number"] == attempt and each.get("log")
     ]
     names = (logs[0] if logs else run["log"])["copies"]
     return names if len(names) == len(lab.hosts) else None
