@@ -104,7 +104,7 @@ async def window(browser, base, **options):
     finally:
         await context.unroute_all(behavior="ignoreErrors")
         await _close(context)
-    assert watched.faults == []
+    assert watched.faults == [], watched.faults
 
 
 async def _close(thing):
