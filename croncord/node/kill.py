@@ -69,7 +69,7 @@ def look(pid: int) -> Process | None:
     """Return the process of that pid, None when there is none."""
     try:
         descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY)
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return None
     try:
         line = os.read(descriptor, _STAT_BYTES)
