@@ -99,6 +99,14 @@ class Checker(HTMLParser):
         self.open.pop()
 
 
+async def refused(answer, status=422):
+    """Return the page that says what was wrong with a form."""
+    page = await answer.text()
+    assert answer.status == status, page
+    check_html(page)
+    return page
+
+
 def check_html(html):
     checker = Checker()
     checker.feed(html)

@@ -20,6 +20,7 @@ _SECURITY: Final = (
     ("tls", "TLS from the start"),
     ("none", "None: in the clear"),
 )
+_SMTP_TYPED: Final = ("host", "port", "security", "sender", "username")
 Post = Mapping[str, Any]
 
 
@@ -53,6 +54,9 @@ class NotificationPages:
         typed: Post | None = None,
     ) -> web.Response:
         who = auth.who(request)
+        settings = await self._notifications.settings(who) if who.may("admin") else None
+        if settings and typed is not None and section == "settings":
+            settings = _as_typed(settings, typed)
         job = request.query.get("job", "")
         told = await self._notifications.list(who, job=job, limit=SHOWN)
         sees_channels = who.may_some_job("edit")
@@ -62,7 +66,7 @@ class NotificationPages:
             "pending": told["pending"],
             "is_admin": who.may("admin"),
             "channels": await self._notifications.channels(who) if sees_channels else [],
-            "settings": await self._notifications.settings(who) if who.may("admin") else None,
+            "settings": settings,
             "section": section,
             "error": error,
             "typed": {name: str((typed or {}).get(name, "")) for name in _KEPT},
@@ -114,8 +118,25 @@ class NotificationPages:
         try:
             await self._notifications.put_settings(who, _settings_from(post))
         except Invalid as error:
-            return await self._show(request, section="settings", error=error)
+            return await self._show(request, section="settings", error=error, typed=post)
         return see_other(f"{HERE}#settings", "The settings are saved.")
+
+
+def _as_typed(settings: dict[str, Any], post: Any) -> dict[str, Any]:
+    """Return the settings as a form that was refused has them; what is secret is typed again."""
+    smtp = {name: _text(post, f"smtp.{name}") for name in _SMTP_TYPED}
+    return {
+        **settings,
+        "on": post.getall("on", []),
+        "channels": post.getall("channels", []),
+        "no_quorum": bool(post.get("no_quorum")),
+        "url": _text(post, "url"),
+        "smtp": {**settings["smtp"], **smtp},
+        "heartbeat": {
+            **settings["heartbeat"],
+            "every_seconds": _text(post, "heartbeat.every_seconds"),
+        },
+    }
 
 
 def _settings_from(post: Any) -> dict[str, Any]:

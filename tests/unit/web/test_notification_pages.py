@@ -2,7 +2,7 @@
 
 import pytest
 from desks import ADMIN
-from page_visitor import check_html, visiting
+from page_visitor import check_html, refused, visiting
 
 from croncord.notification import JOB_KINDS
 from croncord.raft.notify_commands import DeliveryResult, RecordDeliveries
@@ -23,13 +23,6 @@ async def done(visitor, answer):
     assert answer.status == 303, await answer.text()
     assert answer.headers["Location"].startswith(HERE)
     page = await visitor.text(HERE)
-    check_html(page)
-    return page
-
-
-async def refused(answer, status=422):
-    page = await answer.text()
-    assert answer.status == status, page
     check_html(page)
     return page
 
@@ -99,6 +92,27 @@ async def test_the_settings_are_saved_and_secrets_stay(visitor):
 async def test_settings_that_cannot_be_are_refused(visitor, field, value):
     page = await refused(await visitor.post(HERE, {field: value}))
     assert 'role="alert"' in page
+
+
+async def test_settings_that_are_refused_stay_as_they_were_typed(visitor):
+    await visitor.post(f"{HERE}/channels", CHANNEL)
+    form = [
+        ("channels", "chat"),
+        ("on", "late"),
+        ("url", "https://cron.example"),
+        ("smtp.host", "mail.example.com"),
+        ("smtp.port", "often"),
+        ("smtp.sender", "cron@example.com"),
+        ("password", "open-sesame"),
+        ("heartbeat.every_seconds", "7m"),
+    ]
+    page = await refused(await visitor.post(HERE, form))
+    for typed in ("https://cron.example", "mail.example.com", "often", "cron@example.com", "7m"):
+        assert f'value="{typed}"' in page, typed
+    assert 'name="channels" value="chat" checked' in page
+    assert 'name="on" value="late" checked' in page
+    assert 'name="on" value="failure" checked' not in page
+    assert "open-sesame" not in page
 
 
 async def test_the_editor_of_a_job_has_it_all(visitor):

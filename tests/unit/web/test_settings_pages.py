@@ -4,7 +4,7 @@ import re
 
 import pytest
 from desks import ADMIN, PASSWORD
-from page_visitor import check_html, visiting
+from page_visitor import check_html, refused, visiting
 
 SECRET = "s3cr3t-value"
 
@@ -21,13 +21,6 @@ async def note(visitor, answer):
     assert answer.status == 303, await answer.text()
     assert answer.headers["Location"].startswith("/settings#")
     page = await visitor.text("/settings")
-    check_html(page)
-    return page
-
-
-async def refused(answer, status=422):
-    page = await answer.text()
-    assert answer.status == status, page
     check_html(page)
     return page
 
