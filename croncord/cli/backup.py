@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from croncord.backup_format import BackupReader, Header
+from croncord.cli import words
 from croncord.cli.calling import connected
 from croncord.cli.client import Client
 from croncord.cli.output import note, say, say_facts, say_json
 from croncord.cli.parser import Verbs, add_verb
-from croncord.cli.progress import Progress, byte_words
+from croncord.cli.progress import Progress
 from croncord.cli.wire import path_of
-from croncord.cli.words import plural
 from croncord.errors import ConfigError, Conflict
 from croncord.preview import iso_utc
 
@@ -62,14 +62,14 @@ async def take_backup(client: Client, args: argparse.Namespace) -> None:
                     pass
                 file.write(piece)
                 size += len(piece)
-                progress.tell(done_of(reader), byte_words(size))
+                progress.tell(done_of(reader), words.size(size))
         reader.finish()
     header = reader.header
     assert header is not None, "a file with an end has a header"
     if args.json:
         say_json({"file": str(path), "bytes": size, **described(header, reader)})
         return
-    say(f"{path}: {byte_words(size)}, checked.")
+    say(f"{path}: {words.size(size)}, checked.")
     say_backup(header, reader)
 
 
@@ -112,20 +112,20 @@ def described(header: Header, reader: BackupReader) -> dict[str, Any]:
 
 def say_backup(header: Header, reader: BackupReader) -> None:
     """Print what is in a backup."""
-    rows = plural(reader.items.get("rows", 0), "row")
+    rows = words.plural(reader.items.get("rows", 0), "row")
     access = ", ".join(
         [
-            plural(header.users, "user"),
-            plural(header.tokens, "token"),
-            plural(header.secrets, "secret"),
+            words.plural(header.users, "user"),
+            words.plural(header.tokens, "token"),
+            words.plural(header.secrets, "secret"),
         ]
     )
-    changes = plural(reader.items.get("audit", 0), "change")
+    changes = words.plural(reader.items.get("audit", 0), "change")
     say_facts(
         [
             ("taken", f"{iso_utc(header.at)} on {header.node}, at entry {header.index}"),
             ("cluster", f"{header.cluster_id} of {', '.join(header.nodes) or 'no nodes'}"),
-            ("jobs", f"{header.jobs}, {plural(header.open_runs, 'run')} open"),
+            ("jobs", f"{header.jobs}, {words.plural(header.open_runs, 'run')} open"),
             ("access", access),
             ("history", f"{rows}, {changes} in the audit trail" if header.ledger else "no"),
             ("output", "yes" if header.output else "no"),

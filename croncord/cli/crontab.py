@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from croncord.cli import words
 from croncord.cli.calling import connected
 from croncord.cli.client import Client
@@ -16,15 +14,12 @@ from croncord.cli.crontab_files import (
     find_crontabs,
     machine_zone,
 )
-from croncord.cli.crontab_lines import ImportedLine, compare, read_lines
+from croncord.cli.crontab_lines import ImportedLine, read_lines
+from croncord.cli.imports import CHANGED, save
 from croncord.cli.output import note, paint, say, say_json
 from croncord.cli.parser import Nouns, add_noun, add_verb
-from croncord.cli.saving import Step, save_each
-from croncord.cli.wire import path_of
 from croncord.errors import ConfigError
 from croncord.schedule import zone_info
-
-_CHANGED = {"create": "created", "update": "updated", "unchanged": "there already"}
 
 
 def add_parser(nouns: Nouns[Any]) -> None:
@@ -96,25 +91,13 @@ def _read(args: argparse.Namespace) -> list[ImportedLine]:
 async def _create(client: Client, items: list[ImportedLine], *, as_json: bool) -> int:
     if not as_json:
         _say_understood(items)
-    compare(items, {job["name"]: job for job in await client.items(path_of("jobs"))})
-    by_name = {item.spec.name: item for item in items if item.spec}
-    steps: list[Step] = [
-        (name, _step(client, item)) for name, item in by_name.items() if item.change != "unchanged"
-    ]
-    for name, error in (await save_each("importing", steps)).items():
-        by_name[name].refusal = error.message
+    await save(client, items)
     if as_json:
         say_json([_json(item) for item in items])
     else:
         _say_outcome(items)
         say(_count(items))
     return 1 if any(item.refusal for item in items) else 0
-
-
-def _step(client: Client, item: ImportedLine) -> Any:
-    assert item.spec is not None
-    path, fields = path_of("jobs", item.spec.name), msgspec.to_builtins(item.spec)
-    return lambda: client.put(path, fields, if_match=item.version)
 
 
 def _say_understood(items: Sequence[ImportedLine]) -> None:
@@ -138,7 +121,7 @@ def _say_outcome(items: Sequence[ImportedLine]) -> None:
         if item.refusal:
             say(f"{paint('refused      ', 'red')} {where}: {words.printable(item.refusal)}")
         elif item.spec and item.change:
-            say(f"{paint(f'{_CHANGED[item.change]:<13}', 'green')} {item.spec.name}")
+            say(f"{paint(f'{CHANGED[item.change]:<13}', 'green')} {item.spec.name}")
 
 
 def _count(items: Sequence[ImportedLine]) -> str:
@@ -148,8 +131,8 @@ def _count(items: Sequence[ImportedLine]) -> str:
     told = [words.plural(len(imported), "job")]
     if compared:
         changes = [item.change for item in imported]
-        kinds = [k for k in _CHANGED if k in changes]
-        told.append(", ".join(f"{changes.count(k)} {_CHANGED[k]}" for k in kinds))
+        kinds = [k for k in CHANGED if k in changes]
+        told.append(", ".join(f"{changes.count(k)} {CHANGED[k]}" for k in kinds))
     remarks = sum(bool(item.remarks) for item in imported)
     if remarks:
         told.append(f"{remarks} with remarks")

@@ -1,35 +1,31 @@
-"""From crontabs to jobs: what becomes of each line, compared with the jobs there are. Pure."""
+"""From crontabs to jobs: what becomes of each line. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
 from croncord.cli.crontab_files import Crontab
-from croncord.cli.plan import ChangeKind, merged
+from croncord.cli.imports import Imported
 from croncord.crontab import Assignment, Line, Refusal, describe, job_fields, read_crontab
 from croncord.errors import Invalid
-from croncord.model import JobSpec
 from croncord.validation import read_job
 
-_ORIGIN = "From "
-"""Descriptions of imported jobs begin so; other jobs are not touched."""
+_ALWAYS = ("description", "schedule", "timezone", "script", "user", "environment", "overlap")
+_SOMETIMES = ("working_directory", "jitter_seconds")
 
 
 @dataclass
-class ImportedLine:
-    """A line of a crontab and what becomes of it."""
+class ImportedLine(Imported):
+    """A line of a crontab and what becomes of it; settings and refused lines are no jobs."""
 
     file: str
     line: Line
-    spec: JobSpec | None = None
-    """The job that does the same; None for settings and refused lines."""
-    change: ChangeKind | None = None
-    """What importing it does to the cluster, once that was compared."""
-    version: int | None = None
-    """Of the job that is updated."""
-    refusal: str = ""
-    """Why it is not imported."""
+
+    @property
+    def told(self) -> Sequence[str]:
+        """What a crontab says about a job."""
+        return (*_ALWAYS, *(name for name in _SOMETIMES if getattr(self.spec, name)))
 
     @property
     def number(self) -> int:
@@ -83,30 +79,3 @@ def _take(item: ImportedLine, fields: dict[str, Any], prefix: str, taken: set[st
         item.spec = read_job({**fields, "name": name})
     except Invalid as e:
         item.refusal = e.message
-
-
-def compare(items: Iterable[ImportedLine], current: Mapping[str, dict[str, Any]]) -> None:
-    """Note for each job whether it is created, updated or there already.
-
-    What a person has set on an imported job and a crontab does not say, such as tags or a time
-    limit, stays. A job of the same name that was not imported is left alone. `current` holds jobs
-    as the API lists them.
-    """
-    for item in items:
-        if item.spec is None:
-            continue
-        job = current.get(item.spec.name)
-        if job is None:
-            item.change = "create"
-        elif not str(job["description"]).startswith(_ORIGIN):
-            item.refusal = f"a job named {item.spec.name} exists that was not imported"
-            item.spec = None
-        else:
-            said = _said_by_crontab(item.spec)
-            item.change, item.spec, item.version = merged(item.spec, said, job)
-
-
-def _said_by_crontab(spec: JobSpec) -> tuple[str, ...]:
-    always = ("description", "schedule", "timezone", "script", "user", "environment", "overlap")
-    sometimes = ("working_directory", "jitter_seconds")
-    return (*always, *(name for name in sometimes if getattr(spec, name)))

@@ -11,18 +11,16 @@ from croncord.cli import words
 from croncord.cli.calling import connected
 from croncord.cli.client import Client
 from croncord.cli.crontab_files import STANDARD_INPUT
-from croncord.cli.imported import ImportedJob, compare, in_order, read_found, saved_fields
+from croncord.cli.imported import ImportedJob, read_found
+from croncord.cli.imports import CHANGED, save
 from croncord.cli.output import paint, say, say_json
 from croncord.cli.parser import Nouns, Verbs, add_noun, add_verb, at_least_one
-from croncord.cli.saving import Step, save_each
-from croncord.cli.wire import path_of
 from croncord.clock import SystemClock
 from croncord.errors import ConfigError
 from croncord.explain import explain
 from croncord.importing import Found, read_cronicle, read_dkron
 from croncord.schedule import zone_info
 
-_CHANGED = {"create": "created", "update": "updated", "unchanged": "there already"}
 Reader = Callable[..., list[Found]]
 
 
@@ -101,25 +99,13 @@ def _read(file: str) -> bytes:
 async def _create(client: Client, items: list[ImportedJob], *, as_json: bool) -> int:
     if not as_json:
         _say_understood(items)
-    compare(items, {job["name"]: job for job in await client.items(path_of("jobs"))})
-    by_name = {item.spec.name: item for item in in_order(items) if item.spec is not None}
-    steps: list[Step] = [
-        (name, _step(client, item)) for name, item in by_name.items() if item.change != "unchanged"
-    ]
-    for name, error in (await save_each("importing", steps)).items():
-        by_name[name].refusal = error.message
+    await save(client, items)
     if as_json:
         say_json([_json(item) for item in items])
     else:
         _say_outcome(items)
         say(_count(items))
     return 1 if any(item.refusal for item in items) else 0
-
-
-def _step(client: Client, item: ImportedJob) -> Any:
-    assert item.spec is not None
-    path, fields = path_of("jobs", item.spec.name), saved_fields(item.spec)
-    return lambda: client.put(path, fields, if_match=item.version)
 
 
 def _say_understood(items: Sequence[ImportedJob]) -> None:
@@ -162,14 +148,14 @@ def _say_outcome(items: Sequence[ImportedJob]) -> None:
             label = words.printable(item.label)
             say(f"{paint('refused      ', 'red')} {label}: {words.printable(item.refusal)}")
         elif item.spec and item.change:
-            say(f"{paint(f'{_CHANGED[item.change]:<13}', 'green')} {item.spec.name}")
+            say(f"{paint(f'{CHANGED[item.change]:<13}', 'green')} {item.spec.name}")
 
 
 def _count(items: Sequence[ImportedJob]) -> str:
     kept = [item for item in items if item.spec and not item.refusal]
     told = [words.plural(len(kept), "job")]
     changes = [item.change for item in kept if item.change]
-    told += [f"{changes.count(kind)} {_CHANGED[kind]}" for kind in _CHANGED if kind in changes]
+    told += [f"{changes.count(kind)} {CHANGED[kind]}" for kind in CHANGED if kind in changes]
     differing = sum(item.old is not None and item.old != item.new for item in kept)
     if differing:
         told.append(f"{differing} with other run times")

@@ -1,4 +1,4 @@
-"""What a command prints: lines, tables that fit the terminal, JSON, a progress line.
+"""What a command prints: lines, tables that fit the terminal, JSON.
 
 Data go to standard output, everything else to standard error. Colour appears on a terminal only,
 and never when NO_COLOR is set (no-color.org).
@@ -9,8 +9,7 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Literal, Self, TextIO
+from typing import Any, Literal, TextIO
 
 import msgspec
 
@@ -141,38 +140,6 @@ def say_facts(facts: Sequence[tuple[str, str]]) -> None:
         say(f"{name:<{room}}  {first}")
         for line in more:
             say(f"{'':<{room}}  {line}")
-
-
-class Progress:
-    """A line on a terminal's standard error that counts along and then disappears."""
-
-    def __init__(self, doing: str, total: int) -> None:
-        self._doing = doing
-        self._total = total
-        self._done = 0
-        self._shown = sys.stderr.isatty()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def step(self, what: str) -> None:
-        """Say that the next one has begun."""
-        self._done += 1
-        if self._shown:
-            line = f"{self._doing} {self._done}/{self._total}: {what}"
-            room = shutil.get_terminal_size().columns - 1
-            sys.stderr.write(f"\r\x1b[K{words.clip(words.printable(line), room)}")
-            sys.stderr.flush()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._shown:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
 
 
 def can_ask() -> bool:

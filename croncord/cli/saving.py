@@ -2,7 +2,8 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from croncord.cli.output import Progress, note
+from croncord.cli.output import note
+from croncord.cli.progress import Steps
 from croncord.errors import Conflict, CronCordError, Invalid, NotFound, TooLarge
 
 Step = tuple[str, Callable[[], Awaitable[object]]]
@@ -17,7 +18,7 @@ async def save_each(doing: str, steps: Sequence[Step]) -> dict[str, CronCordErro
     An error that every further job would meet too, such as no leader, ends it and is raised.
     """
     refused: dict[str, CronCordError] = {}
-    with Progress(doing, len(steps)) as progress:
+    with Steps(doing, len(steps)) as progress:
         for done, (name, save) in enumerate(steps):
             progress.step(name)
             try:

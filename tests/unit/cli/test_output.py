@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from croncord.cli import output, words
-from croncord.cli.output import Column, Progress, say_table
+from croncord.cli.output import Column, say_table
+from croncord.cli.progress import Steps
 from croncord.cli.sse import Event, read_events
 
 COLUMNS = [
@@ -71,7 +72,7 @@ def test_an_empty_table_says_so_beside_the_data(capsys):
 def test_progress_is_one_line_on_a_terminal_that_is_gone_in_the_end(monkeypatch):
     stream = Terminal()
     monkeypatch.setattr(sys, "stderr", stream)
-    with Progress("applying", 2) as progress:
+    with Steps("applying", 2) as progress:
         progress.step("a\x1b[31m")
         progress.step("b")
     assert "applying 1/2: a\\x1b[31m" in stream.getvalue()
@@ -80,7 +81,7 @@ def test_progress_is_one_line_on_a_terminal_that_is_gone_in_the_end(monkeypatch)
 
 
 def test_progress_is_silent_elsewhere(capsys):
-    with Progress("applying", 1) as progress:
+    with Steps("applying", 1) as progress:
         progress.step("a")
     assert capsys.readouterr() == ("", "")
 
