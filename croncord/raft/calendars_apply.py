@@ -2,7 +2,7 @@
 
 from croncord.model import Calendar
 from croncord.raft.commands import DeleteCalendar, PutCalendar
-from croncord.raft.state import ClusterState, Outcome, refuse
+from croncord.raft.state import ClusterState, Outcome, few, refuse
 
 CALENDARS_MAX = 1000
 
@@ -22,9 +22,8 @@ def delete_calendar(state: ClusterState, command: DeleteCalendar) -> Outcome:
     calendar = state.calendars.get(command.name)
     if calendar is None:
         return refuse("not_found", f"no calendar is named {command.name!r}")
-    users = sorted(job.name for job in state.jobs.values() if command.name in job.spec.calendars)
+    users = [job.name for job in state.jobs.values() if command.name in job.spec.calendars]
     if users:
-        more = f" and {len(users) - 3} more" if len(users) > 3 else ""
-        return refuse("conflict", f"the calendar is used by {', '.join(users[:3])}{more}")
+        return refuse("conflict", f"the calendar is used by {few(users)}")
     del state.calendars[command.name]
     return Outcome(calendar)

@@ -7,7 +7,7 @@ from croncord.model import Job, JobSpec, Kill
 from croncord.raft.commands import DeleteJob, PauseJob, PutJob
 from croncord.raft.dependents import circle
 from croncord.raft.endings import set_paused, skip_pending, skip_when_paused
-from croncord.raft.state import ClusterState, Outcome, refuse
+from croncord.raft.state import ClusterState, Outcome, few, refuse
 from croncord.raft.watching import unknown_channel, watch_anew
 
 TIMING_FIELDS = ("schedule", "timezone", "dst", "start_at", "end_at")
@@ -101,11 +101,10 @@ def _wrong_secret(state: ClusterState, spec: JobSpec) -> str:
 
 def _users(state: ClusterState, job: Job) -> str:
     """Return who runs after the job, as the beginning of a sentence; empty if nobody does."""
-    names = sorted(user.name for user in state.jobs_after(job.name))
+    names = [user.name for user in state.jobs_after(job.name)]
     if not names:
         return ""
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return f"{', '.join(names[:3])}{more} {'runs' if len(names) == 1 else 'run'}"
+    return f"{few(names)} {'runs' if len(names) == 1 else 'run'}"
 
 
 def timing(spec: JobSpec) -> tuple[object, ...]:

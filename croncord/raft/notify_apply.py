@@ -15,7 +15,7 @@ from croncord.raft.notify_commands import (
 )
 from croncord.raft.notify_tables import NOTIFY_KEY
 from croncord.raft.runs_apply import outdated
-from croncord.raft.state import ClusterState, Outcome, refuse
+from croncord.raft.state import ClusterState, Outcome, few, refuse
 from croncord.raft.watching import finish, keep_watch, post, tell_of_alarm, unknown_channel
 
 CHANNELS_MAX = 200
@@ -40,10 +40,9 @@ def delete_channel(state: ClusterState, command: DeleteChannel) -> Outcome:
     if command.name in state.notify_rule.channels:
         return refuse("conflict", "it is one of the cluster's own channels; change the settings")
     jobs = state.jobs.values()
-    users = sorted(job.name for job in jobs if command.name in job.spec.notify.channels)
+    users = [job.name for job in jobs if command.name in job.spec.notify.channels]
     if users:
-        more = f" and {len(users) - 3} more" if len(users) > 3 else ""
-        return refuse("conflict", f"the channel is used by {', '.join(users[:3])}{more}")
+        return refuse("conflict", f"the channel is used by {few(users)}")
     del state.channels[command.name]
     for delivery in [*state.deliveries.values()]:
         if delivery.channel == command.name:

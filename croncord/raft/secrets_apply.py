@@ -1,7 +1,7 @@
 """What the commands about secrets do to the state. Their values are sealed before they come here."""
 
 from croncord.raft.commands import DeleteSecret, PutSecret
-from croncord.raft.state import ClusterState, Outcome, refuse
+from croncord.raft.state import ClusterState, Outcome, few, refuse
 
 SECRETS_MAX = 1000
 
@@ -20,9 +20,8 @@ def delete_secret(state: ClusterState, command: DeleteSecret) -> Outcome:
     secret = state.secrets.get(command.name)
     if secret is None:
         return refuse("not_found", f"no secret is named {command.name!r}")
-    users = sorted(job.name for job in state.jobs.values() if command.name in job.spec.secrets)
+    users = [job.name for job in state.jobs.values() if command.name in job.spec.secrets]
     if users and not command.force:
-        more = f" and {len(users) - 3} more" if len(users) > 3 else ""
-        return refuse("conflict", f"the secret is used by {', '.join(users[:3])}{more}")
+        return refuse("conflict", f"the secret is used by {few(users)}")
     del state.secrets[command.name]
     return Outcome(secret)

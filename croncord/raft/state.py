@@ -6,7 +6,7 @@ together and knows no command; what commands mean is in `jobs_apply`, `runs_appl
 
 import hashlib
 import heapq
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
@@ -26,6 +26,7 @@ LOST_KEPT = 1000
 KEYS_KEPT = 10_000
 DELETED_KEPT = 10_000
 DELETED_OF_NAME = 10
+_NAMED = 3
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -49,6 +50,14 @@ class Outcome(msgspec.Struct, frozen=True):
 def refuse(code: str, message: str, field: str = "") -> Outcome:
     """Outcome of a command that changes nothing."""
     return Outcome(refusal=Refusal(code, message, field))
+
+
+def few(names: Iterable[str]) -> str:
+    """Return the first names in order, and how many more there are."""
+    first, more = sorted(names), ""
+    if len(first) > _NAMED:
+        more = f" and {len(first) - _NAMED} more"
+    return ", ".join(first[:_NAMED]) + more
 
 
 class ClusterState(NotifyTables):

@@ -10,7 +10,7 @@ from datetime import datetime
 import msgspec
 
 from croncord.model import Job, Run, run_id
-from croncord.notification import Delivery, Notice, Watch
+from croncord.notification import Delivery, JobKind, Notice, Watch
 from croncord.notify_rules import channels_of, judge, kinds_of, started_anew
 from croncord.raft.state import ClusterState
 
@@ -34,9 +34,9 @@ def tell_of_end(state: ClusterState, row: Run, at: datetime) -> None:
         tell(state, job, _of_row(row, job, at, kind=kind), at)
 
 
-def _of_row(row: Run, job: Job, at: datetime, *, kind: str) -> Notice:
-    notice = Notice(
-        kind="failure",
+def _of_row(row: Run, job: Job, at: datetime, *, kind: JobKind) -> Notice:
+    return Notice(
+        kind=kind,
         at=at,
         job_id=job.id,
         job=job.name,
@@ -52,7 +52,6 @@ def _of_row(row: Run, job: Job, at: datetime, *, kind: str) -> Notice:
         detail=row.detail[:_DETAIL_CHARACTERS],
         excerpt=row.excerpt[-EXCERPT_CHARACTERS:],
     )
-    return msgspec.structs.replace(notice, kind=kind)
 
 
 def tell_of_alarm(state: ClusterState, job: Job, at: datetime, run: Run | None) -> None:
