@@ -16,7 +16,8 @@ from croncord.config import Settings
 from croncord.credentials import Token
 from croncord.errors import ConfigError, NoLeader, OutcomeUnknown
 from croncord.model import Node, NodeRole
-from croncord.raft.commands import AnyCommand, InitCluster, PutNode, PutToken, RemoveNode
+from croncord.raft.access_commands import PutToken
+from croncord.raft.commands import AnyCommand, InitCluster, PutNode, RemoveNode
 from croncord.raft.port import Replica
 from croncord.schedule import tzdata_version
 

@@ -18,6 +18,7 @@ from croncord.logs.log_store import LogStore
 from croncord.model import LogInfo, Node
 from croncord.node.vault import SecretVault
 from croncord.ports import LogKey
+from croncord.raft.access_commands import PutToken, PutUser
 from croncord.raft.audit import audit_entry
 from croncord.raft.commands import (
     Assignment,
@@ -29,8 +30,6 @@ from croncord.raft.commands import (
     FinishRuns,
     InitCluster,
     PutNode,
-    PutToken,
-    PutUser,
     RunResult,
 )
 from croncord.raft.invitation import Invitations

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from croncord.credentials import User
-from croncord.raft.commands import PutUser
+from croncord.raft.access_commands import PutUser
 from croncord.raft.replica import RaftReplica
 from croncord.tls.certificate import Identity, TlsFiles
 from croncord.tls.identity import NodeTls

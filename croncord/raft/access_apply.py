@@ -2,7 +2,7 @@
 
 import msgspec
 
-from croncord.raft.commands import (
+from croncord.raft.access_commands import (
     EndSession,
     EndSessions,
     PutLink,

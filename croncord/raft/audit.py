@@ -16,6 +16,7 @@ from croncord.audit import AuditEntry
 from croncord.credentials import Grant, Token, User
 from croncord.model import Job, JobSpec, script_sha256
 from croncord.preview import iso_utc
+from croncord.raft import access_commands as a
 from croncord.raft import commands as c
 from croncord.raft import notify_commands as n
 from croncord.raft.command import LeaderCommand
@@ -141,7 +142,7 @@ def _resolve(state: ClusterState, command: c.FinishRuns, _outcome: Outcome) -> _
     return msgspec.structs.replace(told, detail=f"{told.detail}: {result.state}".strip(": "))
 
 
-def _put_token(_state: ClusterState, command: c.PutToken, _outcome: Outcome) -> _Told:
+def _put_token(_state: ClusterState, command: a.PutToken, _outcome: Outcome) -> _Told:
     return _token("token.create", command.token)
 
 
@@ -170,7 +171,7 @@ def _of_token(action: str) -> "Teller":
     return tell
 
 
-def _put_user(_state: ClusterState, command: c.PutUser, _outcome: Outcome) -> _Told:
+def _put_user(_state: ClusterState, command: a.PutUser, _outcome: Outcome) -> _Told:
     action = "user.create" if command.expect_new else "user.edit"
     return _Told(action, f"user:{command.user.name}", _reach(command.user))
 
@@ -252,22 +253,22 @@ _TELLERS: MappingProxyType[type, Teller] = MappingProxyType(
             "view.put", f"view:{m.view.listing}/{m.view.name}", _short(m.view.query)
         ),
         c.DeleteView: lambda _s, m, _: _Told("view.delete", f"view:{m.listing}/{m.name}"),
-        c.PutSecret: lambda _s, m, _: _Told(
+        a.PutSecret: lambda _s, m, _: _Told(
             "secret.put", f"secret:{m.secret.name}", f"for {', '.join(m.secret.tags) or 'all jobs'}"
         ),
-        c.DeleteSecret: lambda _s, m, _: _Told(
+        a.DeleteSecret: lambda _s, m, _: _Told(
             "secret.delete", f"secret:{m.name}", "forced" if m.force else ""
         ),
         c.InitCluster: lambda _s, m, _: _Told("cluster.found", "cluster", m.cluster_id),
-        c.PutToken: _put_token,
-        c.RotateToken: _of_token("token.rotate"),
-        c.RevokeToken: _of_token("token.revoke"),
-        c.PutUser: _put_user,
-        c.RemoveUser: lambda _s, m, _: _Told("user.remove", f"user:{m.name}"),
-        c.EndSession: lambda _s, _m, _: _Told("session.end", "session"),
-        c.EndSessions: lambda _s, m, _: _Told("session.end-all", f"user:{m.name}"),
-        c.PutLink: lambda _s, m, _: _Told("link.create", f"link:{m.link.purpose}"),
-        c.UseLink: lambda _s, _m, _: _Told("link.use", "link"),
+        a.PutToken: _put_token,
+        a.RotateToken: _of_token("token.rotate"),
+        a.RevokeToken: _of_token("token.revoke"),
+        a.PutUser: _put_user,
+        a.RemoveUser: lambda _s, m, _: _Told("user.remove", f"user:{m.name}"),
+        a.EndSession: lambda _s, _m, _: _Told("session.end", "session"),
+        a.EndSessions: lambda _s, m, _: _Told("session.end-all", f"user:{m.name}"),
+        a.PutLink: lambda _s, m, _: _Told("link.create", f"link:{m.link.purpose}"),
+        a.UseLink: lambda _s, _m, _: _Told("link.use", "link"),
         n.PutChannel: lambda _s, m, _: _Told(
             "channel.put", f"channel:{m.channel.name}", f"{m.channel.kind} {m.channel.shown}"
         ),

@@ -8,7 +8,6 @@ from typing import Literal
 
 import msgspec
 
-from croncord.credentials import Link, Secret, Token, User
 from croncord.errors import FieldError, Invalid
 from croncord.lifecycle import Reason, RunState, Trigger
 from croncord.model import (
@@ -22,6 +21,19 @@ from croncord.model import (
     Name,
     Node,
     NodeRole,
+)
+from croncord.raft.access_commands import (
+    DeleteSecret,
+    EndSession,
+    EndSessions,
+    PutLink,
+    PutSecret,
+    PutToken,
+    PutUser,
+    RemoveUser,
+    RevokeToken,
+    RotateToken,
+    UseLink,
 )
 from croncord.raft.command import Command, LeaderCommand
 from croncord.raft.notify_commands import (
@@ -337,85 +349,11 @@ class DeleteView(Command, frozen=True, kw_only=True):
     name: Name
 
 
-class PutSecret(Command, frozen=True, kw_only=True):
-    """Create a secret or replace it; its value is sealed."""
-
-    secret: Secret
-
-
-class DeleteSecret(Command, frozen=True, kw_only=True):
-    """Remove a secret; refused while a job names it, unless forced."""
-
-    name: str
-    force: bool = False
-
-
 class InitCluster(Command, frozen=True, kw_only=True):
     """Agree on what the cluster needs once; the first one wins."""
 
     cluster_id: str
     session_key: bytes
-
-
-class PutToken(Command, frozen=True, kw_only=True):
-    """Create an API token."""
-
-    token: Token
-
-
-class RevokeToken(Command, frozen=True, kw_only=True):
-    """Remove an API token."""
-
-    token_id: str
-
-
-class RotateToken(Command, frozen=True, kw_only=True):
-    """Give an API token another secret; the old one is worthless."""
-
-    token_id: str
-    sha256: str
-    prefix: str = ""
-
-
-class PutUser(Command, frozen=True, kw_only=True):
-    """Create a user or replace one. `expect_new` refuses a taken name."""
-
-    user: User
-    expect_new: bool = False
-    must_exist: bool = False
-    """Refuse to create: the user may have been removed since they were read."""
-
-
-class RemoveUser(Command, frozen=True, kw_only=True):
-    """Remove a user."""
-
-    name: Name
-
-
-class EndSession(Command, frozen=True, kw_only=True):
-    """End one session; its cookie would have been good until then."""
-
-    session: str
-    """Digest of its id."""
-    until: Instant
-
-
-class EndSessions(Command, frozen=True, kw_only=True):
-    """End all sessions of a user."""
-
-    name: Name
-
-
-class PutLink(Command, frozen=True, kw_only=True):
-    """Make a one-time sign-in link; those that expired are dropped."""
-
-    link: Link
-
-
-class UseLink(Command, frozen=True, kw_only=True):
-    """Spend a one-time link. Only the first use is accepted, and only before it expires."""
-
-    sha256: str
 
 
 AnyCommand = (

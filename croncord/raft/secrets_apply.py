@@ -1,6 +1,6 @@
 """What the commands about secrets do to the state. Their values are sealed before they come here."""
 
-from croncord.raft.commands import DeleteSecret, PutSecret
+from croncord.raft.access_commands import DeleteSecret, PutSecret
 from croncord.raft.state import ClusterState, Outcome, few, refuse
 
 SECRETS_MAX = 1000

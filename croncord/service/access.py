@@ -10,7 +10,7 @@ from typing import Literal
 from croncord.credentials import Link, Role, Token, User
 from croncord.errors import Conflict, NotFound, NotReady, Unauthenticated
 from croncord.preview import iso_utc
-from croncord.raft.commands import EndSession, PutLink, PutUser, UseLink
+from croncord.raft.access_commands import EndSession, PutLink, PutUser, UseLink
 from croncord.service.agreement import Agreement
 from croncord.service.passwords import is_password, waste_time
 from croncord.service.people import PeopleService, sha256

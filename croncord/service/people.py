@@ -11,7 +11,7 @@ from croncord.errors import FieldError, Invalid, NotFound
 from croncord.fields import read_fields
 from croncord.model import Label, Name, Value
 from croncord.preview import iso_utc
-from croncord.raft.commands import (
+from croncord.raft.access_commands import (
     EndSessions,
     PutToken,
     PutUser,

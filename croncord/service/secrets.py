@@ -11,7 +11,7 @@ from croncord.fields import read_fields
 from croncord.model import Value
 from croncord.ports import Vault
 from croncord.preview import iso_utc
-from croncord.raft.commands import DeleteSecret, PutSecret
+from croncord.raft.access_commands import DeleteSecret, PutSecret
 from croncord.service.agreement import Agreement
 from croncord.service.lookup import may_use_secret, seen_jobs
 from croncord.service.views import Json, Rows, Time, View

@@ -59,6 +59,7 @@ FLOORS = {
             "jobs_apply",
             "nodes_apply",
             "notify_apply",
+            "access_commands",
             "notify_commands",
             "notify_tables",
             "envelope",

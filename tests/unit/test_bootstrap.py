@@ -6,7 +6,7 @@ from croncord.bootstrap import Introduction, admin_token, bootstrap_token, prepa
 from croncord.clock import SystemClock
 from croncord.config import Settings
 from croncord.errors import ConfigError
-from croncord.raft.commands import RevokeToken
+from croncord.raft.access_commands import RevokeToken
 from croncord.raft.solo import SoloReplica
 
 

@@ -6,6 +6,14 @@ from croncord.credentials import Link, Token, User
 from croncord.errors import Invalid
 from croncord.lifecycle import Reason, RunState, Trigger
 from croncord.model import JobSpec, run_id
+from croncord.raft.access_commands import (
+    PutLink,
+    PutToken,
+    PutUser,
+    RemoveUser,
+    RevokeToken,
+    UseLink,
+)
 from croncord.raft.commands import (
     Claim,
     ClaimRuns,
@@ -19,16 +27,10 @@ from croncord.raft.commands import (
     PauseCluster,
     PauseJob,
     PutJob,
-    PutLink,
     PutNode,
-    PutToken,
-    PutUser,
     RemoveNode,
-    RemoveUser,
     RequestKill,
-    RevokeToken,
     SetLogLevel,
-    UseLink,
     decode_command,
     encode_command,
 )

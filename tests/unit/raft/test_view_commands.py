@@ -3,7 +3,8 @@
 from builders import NOON, Cluster
 
 from croncord.credentials import User
-from croncord.raft.commands import DeleteView, PutUser, PutView, RemoveUser
+from croncord.raft.access_commands import PutUser, RemoveUser
+from croncord.raft.commands import DeleteView, PutView
 from croncord.raft.snapshot import decode_state, encode_state
 from croncord.raft.views_apply import VIEWS_OF_ONE_MAX
 from croncord.saved_views import SavedView
