@@ -26,6 +26,7 @@ PAGES = [
     "/cluster/drill",
     "/audit",
     "/settings",
+    "/settings/notifications",
     "/views?listing=jobs&query=state%3Dfailed",
 ]
 VOID = {"meta", "link", "input", "br", "hr", "use", "path", "option", "circle", "rect"}

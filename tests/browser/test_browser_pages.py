@@ -27,6 +27,7 @@ PATHS = [
     "/audit",
     "/audit?by=nobody",
     "/settings",
+    "/settings/notifications",
     "/views?listing=jobs&query=state%3Dfailed",
     "/cluster/drill?since=2026-01-01T00:00:00Z&from=n2&term=3",
     "/jobs/nightly%20backup/why",
