@@ -165,9 +165,10 @@ def trigger_run(state: ClusterState, command: TriggerRun) -> Outcome:
     if job is None:
         return refuse("not_found", "no such job")
     key = f"{command.job_id}/{command.idempotency_key}"
-    run_id = state.keys.get(key, command.run_id) if command.idempotency_key else command.run_id
+    first = state.keys.get(key) if command.idempotency_key else None
+    run_id = first or command.run_id
     known = state.run(run_id)
-    if known is not None or run_id != command.run_id:
+    if known is not None or first is not None:
         return Outcome(known or run_id)
     run = msgspec.structs.replace(
         new_run(job, command, run_id=run_id, nominal_time=command.at, trigger=Trigger.MANUAL),

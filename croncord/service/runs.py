@@ -14,7 +14,7 @@ from croncord.credentials import Scope
 from croncord.errors import Conflict, CronCordError, FieldError, Invalid, NotFound
 from croncord.keepers import keepers
 from croncord.lifecycle import OPEN_STATES, Reason, RunState, Trigger
-from croncord.model import Run, run_id
+from croncord.model import Attempt, LogInfo, Run, run_id
 from croncord.ports import Ledger, LogKey, LogStatus, Peers, RunFilter, RunLogs, Sighting
 from croncord.quorum import confirmed
 from croncord.raft.commands import FinishRuns, RequestKill, RunResult, TriggerRun
@@ -108,11 +108,19 @@ class RunService:
         log = run.log
         if run.is_open and held:
             log = max(held.values(), key=lambda status: status.size).info
-        whole = [name for name, status in held.items() if _is_whole(run, status)]
+        whole = [name for name, status in held.items() if run.is_open or _is_whole(run.log, status)]
         durable = [status.durable_bytes for status in held.values()]
         safe = confirmed(durable, len(run.replicas)) if run.replicas else 0
         told = _with_progress(run, self._progress())
-        return run_json(told, copies=whole, log=log, confirmed_bytes=safe, waits_for=waits)
+        earlier = await asyncio.gather(*(self._whole(run.id, each) for each in run.attempts))
+        return run_json(
+            told,
+            copies=whole,
+            earlier_copies=earlier,
+            log=log,
+            confirmed_bytes=safe,
+            waits_for=waits,
+        )
 
     async def log(
         self, who: Who, run_id: str, *, attempt: int | None = None, stale: bool = False
@@ -295,6 +303,12 @@ class RunService:
             name: status for name, status in zip(names, answers, strict=True) if status is not None
         }
 
+    async def _whole(self, run_id: str, ended: Attempt) -> Holders:
+        """Return who has all of the output of an attempt that another one followed."""
+        holders = self._holders(run_id, ended.replicas)
+        held = await self._copies(LogKey(run_id, ended.number), holders)
+        return [name for name, status in held.items() if _is_whole(ended.log, status)]
+
     async def _held_by(self, name: str, key: LogKey) -> LogStatus | None:
         if name == self._name:
             return self._logs.status(key)
@@ -321,9 +335,9 @@ def _with_progress(run: Run, told: Mapping[str, float]) -> Run:
     return msgspec.structs.replace(run, messages=messages)
 
 
-def _is_whole(run: Run, status: LogStatus) -> bool:
-    """Whether a copy is one to count on: all of it once the run has ended, any while it runs."""
-    return run.is_open or not run.log.sha256 or status.info.sha256 == run.log.sha256
+def _is_whole(log: LogInfo, status: LogStatus) -> bool:
+    """Whether a copy of an output that is over has all of it, as far as that is known."""
+    return not log.sha256 or status.info.sha256 == log.sha256
 
 
 def _job_ids(agreed: ClusterState, ref: str) -> tuple[str, ...]:

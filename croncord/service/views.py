@@ -4,7 +4,7 @@ The classes are the interface; `croncord.web.api.openapi` publishes them. Times 
 milliseconds and `Z`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -257,11 +257,15 @@ def run_json(
     run: Run,
     *,
     copies: list[str] | None = None,
+    earlier_copies: Sequence[list[str] | None] | None = None,
     log: LogInfo | None = None,
     confirmed_bytes: int | None = None,
     waits_for: str = "",
 ) -> Json:
-    """Return a run; `log` replaces what the row says of the output, while that still grows."""
+    """Return a run; `log` replaces what the row says of the output, while that still grows.
+
+    `copies` has the output of the last attempt, `earlier_copies` that of each attempt before it.
+    """
     view = RunView(
         id=run.id,
         job=run.job,
@@ -286,7 +290,12 @@ def run_json(
         node=run.node,
         replicas=list(run.replicas),
         attempt=run.attempt,
-        attempts=[_attempt(attempt) for attempt in run.attempts],
+        attempts=[
+            _attempt(attempt, where)
+            for attempt, where in zip(
+                run.attempts, earlier_copies or [None] * len(run.attempts), strict=True
+            )
+        ],
         fence=run.fence,
         decided_at=iso_utc(run.decided_at),
         decided_by=run.decided_by,
@@ -325,7 +334,7 @@ def short_run_json(run: Run) -> Json:
     }
 
 
-def _attempt(attempt: Attempt) -> AttemptView:
+def _attempt(attempt: Attempt, copies: list[str] | None) -> AttemptView:
     return AttemptView(
         number=attempt.number,
         node=attempt.node,
@@ -337,7 +346,7 @@ def _attempt(attempt: Attempt) -> AttemptView:
         duration_ms=_between(attempt.started_at, attempt.finished_at),
         exit_code=attempt.exit_code,
         signal=attempt.signal,
-        log=_log(attempt.log),
+        log=_log(attempt.log, copies),
     )
 
 

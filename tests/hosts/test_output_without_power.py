@@ -126,12 +126,10 @@ def over(lab, host, run_id, expected, delivery):
 
 
 def all_copies(lab, run_id, attempt):
-    """Return who has a copy of the first attempt, once everybody has."""
+    """Return who has a copy of an attempt's output, once everybody has."""
     run = lab.get(lab.hosts[0], f"/api/v1/runs/{run_id}")
-    logs = [
-        each["log"] for each in run["attempts"] if each["number"] == attempt and each.get("log")
-    ]
-    names = (logs[0] if logs else run["log"])["copies"]
+    earlier = {each["number"]: each["log"] for each in run["attempts"]}
+    names = earlier.get(attempt, run["log"])["copies"]
     return names if len(names) == len(lab.hosts) else None
 
 

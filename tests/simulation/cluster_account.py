@@ -7,6 +7,7 @@ every claim, every final row, and for each tick that was not launched the facts 
 from dataclasses import dataclass
 from datetime import datetime
 
+from cluster_telling import seconds
 from cluster_watch import WATCHES, Dependents
 
 from croncord.lifecycle import RunState
@@ -32,6 +33,8 @@ from croncord.raft.state import ClusterState, Outcome
 
 PLANNED_SECONDS = 12.0
 """A decision may be so much older than its entry in the log."""
+WAITED_SECONDS = 60.0
+"""An entry may wait so long for a majority of a leader that still believes in itself."""
 
 
 @dataclass
@@ -247,11 +250,11 @@ class Account:
                     row=row,
                     at=command.at,
                     job=job,
-                    paused=self._is_paused(row, job, now),
-                    cluster_paused=self.state.paused or self._just_paused("", now),
+                    paused=self._is_paused(row, job, command, now),
+                    cluster_paused=self.state.paused or self._just_paused("", command, now),
                     others=(
                         *(run for run in others if run.id != row.id),
-                        *self._just_closed(row, now),
+                        *self._just_closed(row, command, now),
                     ),
                     up=frozenset(n.name for n in self.state.nodes.values() if n.up),
                     command=command,
@@ -259,18 +262,24 @@ class Account:
                 )
             )
 
-    def _is_paused(self, row: Run, before: Job | None, now: float) -> bool:
+    def _is_paused(self, row: Run, before: Job | None, command: AnyCommand, now: float) -> bool:
         after = self.state.jobs.get(row.job_id)
         paused = any(job is not None and job.spec.paused for job in (before, after))
-        return paused or self._just_paused(row.job_id, now)
+        return paused or self._just_paused(row.job_id, command, now)
 
-    def _just_paused(self, job_id: str, now: float) -> bool:
-        """Whether a pause has ended so shortly ago that this may have been decided during it."""
-        return self.unpaused.get(job_id, -PLANNED_SECONDS) > now - PLANNED_SECONDS
+    def _just_paused(self, job_id: str, command: AnyCommand, now: float) -> bool:
+        """Whether a pause may not have ended yet when this was decided."""
+        return self.unpaused.get(job_id, float("-inf")) > _seen_from(command, now)
 
-    def _just_closed(self, row: Run, now: float) -> list[Run]:
+    def _just_closed(self, row: Run, command: AnyCommand, now: float) -> list[Run]:
+        """Runs that may still have been open when this was decided."""
         closed = self.closed.get(row.job_id, ())
-        return [run for at, run in closed if at > now - PLANNED_SECONDS and run.id != row.id]
+        return [run for at, run in closed if at > _seen_from(command, now) and run.id != row.id]
+
+
+def _seen_from(command: AnyCommand, now: float) -> float:
+    """What happened after this may have been unknown to who decided what is applied now."""
+    return max(min(seconds(command.at), now), now - WAITED_SECONDS) - PLANNED_SECONDS
 
 
 def _short(row: Run) -> str:

@@ -183,6 +183,22 @@ def test_an_idempotency_key_gives_the_same_run_again():
     assert len(cluster.open_runs()) == 1
 
 
+def test_asking_again_with_a_key_starts_nothing_after_the_run_is_among_the_last_no_more():
+    cluster = Cluster()
+    job = cluster.add_job(schedule="@manual")
+    first = cluster.trigger(job, key="0", idempotency_key="deploy-7")
+    number = 0
+    while cluster.state.run(first.id) is not None:
+        cluster.decide()
+        for run in cluster.claim_all():
+            cluster.finish(run)
+        number += 1
+        cluster.trigger(job, key=str(number))
+    before = cluster.open_runs()
+    assert cluster.trigger(job, key="0", idempotency_key="deploy-7") == first.id
+    assert cluster.open_runs() == before
+
+
 def test_a_claim_counts_only_while_the_run_is_assigned_to_that_node():
     cluster = Cluster()
     job = cluster.add_job(schedule="@manual")

@@ -271,6 +271,24 @@ async def test_only_nodes_that_say_so_are_named_as_holders(monkeypatch):
         await office.close()
 
 
+async def test_who_holds_the_output_of_an_attempt_is_told_after_the_next_has_begun(monkeypatch):
+    monkeypatch.setattr(runs, "COPIES_SECONDS", 0.01)
+    with fast_directory() as path:
+        office = await Office.open(path, peers=SomePeers())
+        now = office.clock.now()
+        http = "http://n2.example:8470"
+        node = Node(name="n2", http=http, raft="x:1", joined_at=now, changed_at=now)
+        await office.do(PutNode(at=now, node=node))
+        await office.job(retries={"count": 1, "delay_seconds": 0})
+        run_id = (await office.run())["id"]
+        await office.launch(run_id, replicas=("n1", "n2"))
+        await office.finish(run_id, "failed")
+        (first,) = (await office.desk.runs.get(VIEWER, run_id))["attempts"]
+        assert first["log"]["sha256"]
+        assert first["log"]["copies"] == ["n1"], "what n2 has is another output"
+        await office.close()
+
+
 async def test_the_runs_of_a_deleted_job_are_found_by_its_name_and_by_its_id(office):
     generations = []
     for _ in range(2):
