@@ -18,6 +18,7 @@ from croncord.node.lock_desk import LockDesk
 from croncord.node.misfire import Lateness, caught_up, starts, was_caught_up
 from croncord.node.placement import Placed, Placer
 from croncord.raft.commands import Decision, JobDecisions
+from croncord.raft.overlapping import lane
 from croncord.raft.state import ClusterState
 from croncord.ticks import due_at, ticks_after
 
@@ -69,12 +70,6 @@ def decide_due(
         jobs=tuple(decided),
         wake_at=min(wakes, default=None),
     )
-
-
-def lane(job: Job, run: Run) -> str:
-    """Return what overlaps with what: all runs of a job, for runs per node those of one node."""
-    per_node = job.spec.target.every_node or job.spec.target.on_join
-    return run.target if per_node else ""
 
 
 class _Ticking:

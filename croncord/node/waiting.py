@@ -9,7 +9,6 @@ from croncord.node.backfilling import BackfillTurns
 from croncord.node.facts import Facts, Limits
 from croncord.node.lock_desk import LockDesk
 from croncord.node.placement import Placed, Placer
-from croncord.node.ticking import lane
 from croncord.raft.commands import (
     AnyCommand,
     Assignment,
@@ -18,6 +17,7 @@ from croncord.raft.commands import (
     Conclusion,
     RequestKill,
 )
+from croncord.raft.overlapping import lane
 from croncord.raft.state import ClusterState
 
 _WITHOUT_NODE = frozenset(

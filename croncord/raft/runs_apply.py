@@ -29,6 +29,7 @@ from croncord.raft.endings import (
     not_launched,
     skip_pending,
 )
+from croncord.raft.overlapping import in_the_way
 from croncord.raft.starting import for_each_node, new_run
 from croncord.raft.state import ClusterState, Outcome, refuse
 
@@ -123,6 +124,8 @@ def _decided_row(state: ClusterState, job: Job, decision: Decision, command: Dec
         assigned, reason, detail = False, Reason.LOCK_HELD, blocker
     if assigned and not state.has_room(decision.node or "", decision.run_id):
         assigned, reason = False, Reason.NO_CAPACITY
+    if assigned and (other := in_the_way(state, job, decision.run_id, decision.target)):
+        assigned, detail = False, f"run {other} was in hand"
     if assigned:
         state.fence += 1
     return Run(
@@ -221,9 +224,10 @@ def assign_runs(state: ClusterState, command: AssignRuns) -> Outcome:
 
 
 def _has_turn(state: ClusterState, run: Run) -> bool:
-    """Whether a run's backfill, if it belongs to one, may have one more in hand."""
+    """Whether its job's overlap policy, or the limit of its backfill, lets the run be in hand."""
     if not run.backfill:
-        return True
+        job = state.job_version(run.job_id, run.job_version)
+        return job is None or not in_the_way(state, job, run.id, run.target)
     others = (other for other in state.runs_of_job(run.job_id) if other.id != run.id)
     in_hand = sum(other.backfill == run.backfill and other.is_active for other in others)
     return in_hand < run.max_parallel

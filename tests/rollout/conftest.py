@@ -16,7 +16,9 @@ def wheel():
 
 @pytest.fixture(scope="module")
 def next_wheel(wheel, tmp_path_factory):
-    """The same program as another build: another digest, hence another release."""
+    """What is upgraded to: as named, else the same program as another build, hence another release."""
+    if named := os.environ.get("CRONCORD_TEST_NEXT_WHEEL"):
+        return Path(named)
     path = tmp_path_factory.mktemp("next") / wheel.name
     shutil.copy(wheel, path)
     with zipfile.ZipFile(path, "a") as archive:

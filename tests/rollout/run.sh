@@ -6,7 +6,8 @@
 #
 # Given or made: CRONCORD_TEST_PYTHON (with croncord's test requirements; .venv/bin/python),
 # CRONCORD_TEST_ANSIBLE (ansible-playbook; a virtual environment in build/rollout),
-# CRONCORD_TEST_WHEEL (built), CRONCORD_TEST_WHEELHOUSE (downloaded).
+# CRONCORD_TEST_WHEEL (built), CRONCORD_TEST_WHEELHOUSE (downloaded). To upgrade from another version
+# name its wheel in CRONCORD_TEST_WHEEL and this one's in CRONCORD_TEST_NEXT_WHEEL.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 : "${CRONCORD_TEST_HOSTS:?names the program that makes hosts}"

@@ -5,6 +5,7 @@ The tests build on each other and run in the order in which they stand here.
 
 import itertools
 import re
+from collections import Counter
 from datetime import datetime, timedelta
 
 import pytest
@@ -13,6 +14,8 @@ from lab import ENDED, wait_for
 pytestmark = pytest.mark.slow
 
 TICK_SECONDS = 5
+BUSY_JOBS = 10
+"""So many more jobs tick every second while the hosts are upgraded."""
 
 
 def create(lab, host, name, script, **fields):
@@ -119,6 +122,10 @@ def test_an_upgrade_harms_no_script_and_loses_or_doubles_no_tick(cluster, next_w
     first = cluster.hosts[0]
     before = releases(cluster)
     create(cluster, first, "ticking", "echo tick\n", schedule=f"*/{TICK_SECONDS} * * * * *")
+    busy = [f"busy-{number}" for number in range(BUSY_JOBS)]
+    for name in busy:
+        witness = f"echo $CRONCORD_NOMINAL_TIME >>/var/tmp/{name}\n"
+        create(cluster, first, name, witness, schedule="* * * * * *", overlap="allow")
     names = [f"long-{host.name}" for host in cluster.hosts]
     for host, name in zip(cluster.hosts, names, strict=True):
         create(cluster, first, name, "sleep 240; echo whole\n", target={"nodes": [host.name]})
@@ -147,6 +154,32 @@ def test_an_upgrade_harms_no_script_and_loses_or_doubles_no_tick(cluster, next_w
         for tick in ticks
         if tick["state"] != "succeeded"
     ]
+    for name in busy:
+        assert_each_tick_once(cluster, name)
+
+
+def assert_each_tick_once(cluster, name):
+    """Every second has one row, and what the scripts wrote down says the same as the rows."""
+    first = cluster.hosts[0]
+    assert cluster.call(first, "POST", f"/api/v1/jobs/{name}/pause").status == 200
+    ticks = wait_for(lambda: settled(cluster, first, name), 30, f"the last tick of {name}")
+    nominal = sorted(datetime.fromisoformat(tick["nominal_time"]) for tick in ticks)
+    steps = {later - earlier for earlier, later in itertools.pairwise(nominal)}
+    assert steps == {timedelta(seconds=1)}
+    seen = Counter(
+        datetime.fromisoformat(line)
+        for host in cluster.hosts
+        for line in cluster.ssh(host, f"cat /var/tmp/{name} 2>/dev/null; true").split()
+    )
+    assert max(seen.values()) == 1
+    ran = {
+        datetime.fromisoformat(tick["nominal_time"])
+        for tick in ticks
+        if tick["state"] == "succeeded"
+    }
+    assert ran == {tick for tick in seen if tick >= nominal[0]}
+    unexplained = [tick for tick in ticks if tick["state"] != "succeeded" and not tick["reason"]]
+    assert not unexplained
 
 
 def test_a_changed_setting_reaches_every_node(cluster, next_wheel):

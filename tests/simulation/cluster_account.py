@@ -99,6 +99,8 @@ class Account:
         self.problems: list[tuple[str, str]] = []
         self.newest_term = 0
         self.unpaused: dict[str, float] = {}
+        self.raised: dict[str, float] = {}
+        """When each node that is up came to be so."""
         self.definitions: dict[tuple[str, int], Job] = {}
         self._requests = AppliedRequests()
         self._digests: dict[int, str] = {}
@@ -147,6 +149,8 @@ class Account:
             watch.before(command)
         outcome = applier.apply(state, command)
         now = self._world.time
+        up = [node.name for node in state.nodes.values() if node.up]
+        self.raised = {name: self.raised.get(name, now) for name in up}
         self.applied.append(Applied(index, now, command, outcome, request_id))
         for row in outcome.rows:
             self._file(row, command, before, now)
@@ -256,7 +260,9 @@ class Account:
                         *(run for run in others if run.id != row.id),
                         *self._just_closed(row, command, now),
                     ),
-                    up=frozenset(n.name for n in self.state.nodes.values() if n.up),
+                    up=frozenset(
+                        name for name, at in self.raised.items() if at <= _seen_from(command, now)
+                    ),
                     command=command,
                     time=now,
                 )

@@ -285,7 +285,7 @@ class World:
             seconds -= step
 
     async def job(self, **spec):
-        spec = JobSpec(**({"name": "job", "script": "true"} | spec))
+        spec = JobSpec(**({"name": "job", "script": "true", "overlap": "allow"} | spec))
         await self.replica.propose(PutJob(at=self.now, job_id="j", spec=spec, next_due=None))
 
     async def assign(self, run_id, attempt=1, node=ME):

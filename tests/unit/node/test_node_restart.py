@@ -43,7 +43,7 @@ NODE = """
                       journal=journal, offset=lambda: 0)
         agent_life = asyncio.create_task(agent.run())
         if life == "first":
-            spec = JobSpec(name="j", script=SCRIPT, environment={"WITNESS": witness})
+            spec = JobSpec(name="j", script=SCRIPT, overlap="allow", environment={"WITNESS": witness})
             await replica.propose(PutJob(at=clock.now(), job_id="j", spec=spec, next_due=None))
             for number, run_id in enumerate(ids):
                 wish = TriggerRun(at=clock.now(), job_id="j", run_id=run_id,

@@ -89,13 +89,14 @@ def test_garbage_ends_the_connection_and_nothing_else(ends, garbage):
 def test_a_flood_of_silent_strangers_is_bounded_and_ends(ends, monkeypatch):
     ada, bob = pair(ends)
     assert turn_until(lambda: ada.connected and bob.connected, ada, bob)
+    now = time.monotonic()
+    monkeypatch.setattr(transport_module.time, "monotonic", lambda: now)
     strangers = [dial(ada) for _ in range(HANDSHAKES_MAX + 20)]
     for _ in range(200):
         ada.turn()
     silent = set(ada.transport._handshaking)
     assert len(silent) == HANDSHAKES_MAX
-    later = time.monotonic() + 10
-    monkeypatch.setattr(transport_module.time, "monotonic", lambda: later)
+    monkeypatch.setattr(transport_module.time, "monotonic", lambda: now + 10)
     ada.transport.on_tick()
     assert not silent & ada.transport._handshaking
     for stranger in strangers:
