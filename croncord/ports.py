@@ -117,6 +117,9 @@ class RunLogs(Protocol):
     async def prefix_sha256(self, key: LogKey, size: int) -> str:
         """Return the digest of the first framed bytes of this node's copy, empty if it is shorter."""
 
+    async def whole(self, keys: Sequence[LogKey]) -> list[bytes | None]:
+        """Return small sealed outputs, framed; None for what is long, not sealed or not held."""
+
     def damaged(self, key: LogKey) -> bool:
         """Whether this node holds the output and found it damaged; `status` is None then."""
 
@@ -390,6 +393,9 @@ class Peers(Protocol):
 
     async def logs_held(self, node_http: str, keys: Sequence[LogKey]) -> list[LogStatus | None]:
         """Ask what another node holds of many outputs. Raises Unreachable."""
+
+    async def logs_whole(self, node_http: str, keys: Sequence[LogKey]) -> list[bytes | None]:
+        """Ask for many small outputs, as `RunLogs.whole`. Raises NotFound, Unreachable."""
 
     async def freeze(self, node_http: str, order: FreezeOrder) -> None:
         """Have another node stand still. Raises Conflict, Unreachable."""

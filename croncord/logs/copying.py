@@ -14,6 +14,7 @@ from croncord.errors import CronCordError
 from croncord.logs.local import LocalLogs
 from croncord.logs.prefix import framed_prefix_sha256
 from croncord.logs.reading import closing
+from croncord.logs.tally import is_same_output
 from croncord.model import LogInfo
 from croncord.ports import LogKey, Peers
 
@@ -44,16 +45,7 @@ class Reach(NamedTuple):
 class Copying:
     """Copies one output until it is whole. `run` is meant to be a task of its own."""
 
-    def __init__(
-        self,
-        key: LogKey,
-        wish: Wish,
-        local: LocalLogs,
-        reach: Reach,
-        *,
-        starts_in_seconds: float = 0.0,
-    ) -> None:
-        self._starts_in_seconds = starts_in_seconds
+    def __init__(self, key: LogKey, wish: Wish, local: LocalLogs, reach: Reach) -> None:
         self.key = key
         self.wish = wish
         self._local = local
@@ -73,10 +65,6 @@ class Copying:
     async def run(self, limits: dict[bool, asyncio.Semaphore], pause_seconds: float) -> None:
         """Go round the sources until the copy is whole; `limits` by whether the run is active."""
         try:
-            if self._starts_in_seconds > 0:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(self._starts_in_seconds):
-                        await self._changed.wait()
             while True:
                 self._changed.clear()
                 limit = limits[self.wish.closed is None]
@@ -127,7 +115,7 @@ class Copying:
         status = self._local.status(self.key)
         if status is None or not status.complete:
             return False
-        return wish.closed is None or _is_same(status.info, wish.closed)
+        return wish.closed is None or is_same_output(status.info, wish.closed)
 
     async def _follow(self, address: str, *, follow: bool) -> bool:
         """Take what comes; whole when the source is sealed and both digests are equal."""
@@ -151,7 +139,7 @@ class Copying:
         """
         if self._local.is_damaged(self.key):
             sound = await self._reach.peers.log_check(address, self.key)
-            if sound is None or not sound.complete or not _is_same(sound.info, closed):
+            if sound is None or not sound.complete or not is_same_output(sound.info, closed):
                 return False
             await self._local.cut_back(self.key)
         here = self._local.status(self.key)
@@ -164,7 +152,7 @@ class Copying:
             if await self._seal_if(closed):
                 return True
         there = await self._reach.peers.log_status(address, self.key)
-        if there is None or not there.complete or not _is_same(there.info, closed):
+        if there is None or not there.complete or not is_same_output(there.info, closed):
             return False
         here = self._local.status(self.key)
         if here is not None and await self._is_prefix(address, here.size):
@@ -223,13 +211,7 @@ class Copying:
                 working.exception()
 
     async def _seal_if(self, wanted: LogInfo) -> bool:
-        if not _is_same(self._local.final_info(self.key), wanted):
+        if not is_same_output(self._local.final_info(self.key), wanted):
             return False
         await self._local.seal(self.key)
         return True
-
-
-def _is_same(held: LogInfo, wanted: LogInfo) -> bool:
-    """Whether nothing is missing: the digest does not cover the end frame."""
-    is_equal = held.sha256 == wanted.sha256 and bool(wanted.sha256)
-    return is_equal and held.complete == wanted.complete

@@ -10,7 +10,7 @@ Blocks are committed before the index. A crash between leaves some bytes in bloc
 journal; the offset tells.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import merge
 from itertools import groupby, islice
@@ -207,6 +207,11 @@ class Disk:
         with self.index.read() as reading:
             value = row_value(reading, raw_key)
         return None if value is None else unpack_row(value)
+
+    def packed_rows(self, raw_keys: Iterable[bytes]) -> list[bytes | None]:
+        """Return the rows of many outputs as stored, from one look at the index."""
+        with self.index.read() as reading:
+            return [row_value(reading, raw_key) for raw_key in raw_keys]
 
     def unsealed(self) -> list[bytes]:
         """Keys of the outputs that were begun and not sealed."""

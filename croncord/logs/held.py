@@ -1,7 +1,7 @@
 """What this node holds of outputs, read: in memory while they are written, then on disk."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
@@ -9,7 +9,7 @@ from croncord.logs.blocks import DAMAGED_HINT, DamagedError
 from croncord.logs.chunks import from_frame
 from croncord.logs.damage import Damage
 from croncord.logs.disk import Disk, unpack_inline
-from croncord.logs.keys import LogRow, pack, unpack
+from croncord.logs.keys import LogRow, pack, unpack, unpack_row
 from croncord.logs.live import LiveLog
 from croncord.logs.live_logs import LiveLogs
 from croncord.logs.stored import READ_BYTES, read_blocks
@@ -151,6 +151,33 @@ class HeldLogs:
         except DamagedError:
             self._damage.note(raw_key)
             raise
+
+    # Many outputs at once
+
+    def unknown(self, keys: Iterable[LogKey]) -> list[LogKey]:
+        """Return those of which nothing is held, not even something damaged."""
+        new = [
+            key
+            for key in keys
+            if self._live.get(pack(key)) is None and pack(key) not in self._damage
+        ]
+        rows = self._disk.packed_rows([pack(key) for key in new])
+        return [key for key, row in zip(new, rows, strict=True) if row is None]
+
+    async def whole(self, keys: Sequence[LogKey]) -> list[bytes | None]:
+        """Return sealed outputs that are small enough to lie in their rows, None for any other."""
+        raw_keys = [pack(key) for key in keys]
+        packed = await self.in_thread(lambda: self._disk.packed_rows(raw_keys))
+        return [self._inline(*item) for item in zip(raw_keys, packed, strict=True)]
+
+    def _inline(self, raw_key: bytes, packed: bytes | None) -> bytes | None:
+        if packed is None or raw_key in self._damage or self._live.is_deleted(raw_key):
+            return None
+        try:
+            return unpack_inline(unpack_row(packed)) or None
+        except DamagedError:
+            self._damage.note(raw_key)
+            return None
 
     # Damage
 

@@ -67,6 +67,12 @@ class LiveLogs:
         if is_new:
             self._rows[log.raw_key] = log.row
 
+    def add_whole(self, log: LiveLog) -> None:
+        """Begin one of which all is there, and seal it with the next commit."""
+        self.add(log, is_new=True)
+        log.finish()
+        self.unwritten_bytes += log.end
+
     def feed(self, log: LiveLog, source: int, data: bytes, *, drop: str = "") -> None:
         """Add bytes to one; see `LiveLog.feed`."""
         before = log.dropped_bytes

@@ -5,7 +5,7 @@ This is the writing half: begin, append, seal, delete. The reading half is in `c
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +13,7 @@ from croncord.errors import Conflict, NotFound, StoreError
 from croncord.logs.blocks import DAMAGED_HINT, DamagedError
 from croncord.logs.budget import Budget
 from croncord.logs.chunks import Position
-from croncord.logs.disk import Batch, Disk, unpack_inline
+from croncord.logs.disk import INLINE_BYTES_MAX, Batch, Disk, unpack_inline
 from croncord.logs.held import HeldLogs
 from croncord.logs.keys import LogRow, day_of, day_start, pack, unpack
 from croncord.logs.live import LiveLog
@@ -21,7 +21,7 @@ from croncord.logs.live_logs import TAIL_AGE_SECONDS, LiveLogs
 from croncord.logs.recovery import recover, try_to_recover
 from croncord.logs.start_check import check_before_open, mark_closed, mark_open
 from croncord.logs.stored import replay
-from croncord.logs.tally import Tally
+from croncord.logs.tally import Tally, is_same_output
 from croncord.logs.writer import RETRY_SECONDS, GroupWriter
 from croncord.model import LogInfo
 from croncord.ports import LogKey, LogStatus
@@ -268,12 +268,41 @@ class LocalLogs(HeldLogs):
         if not live.finished:
             self._live.finish(live)
         info = live.tally.final()
+        await self._flush_patiently(f"output {key}")
+        return info
+
+    async def take_whole(self, taken: Mapping[LogKey, tuple[bytes, LogInfo]]) -> set[LogKey]:
+        """Hold whole small outputs, each given with its agreed digest; returns those that are held.
+
+        Left out is what does not have that digest, what does not fit a row, and what this node
+        holds something of: such copies are made one by one.
+        """
+        async with self._beginning:
+            held = {
+                key
+                for key in self.unknown(taken)
+                if not self._shortage() and self._add_whole(pack(key), *taken[key])
+            }
+        if held:
+            await self._flush_patiently(f"{len(held)} copies")
+        return held
+
+    def _add_whole(self, raw_key: bytes, data: bytes, agreed: LogInfo) -> bool:
+        if len(data) > INLINE_BYTES_MAX:
+            return False
+        live = LiveLog(raw_key, self._live.new_row(started_ms=0), Position(), Tally())
+        live.feed(0, data)
+        if live.end != len(data) or not is_same_output(live.tally.final(), agreed):
+            return False
+        self._live.add_whole(live)
+        return True
+
+    async def _flush_patiently(self, what: str) -> None:
         try:
             async with asyncio.timeout(SEAL_PATIENCE_SECONDS):
                 await self._writer.flush()
         except (TimeoutError, StoreError):
-            _log.error("output %s is complete but not on disk yet: %s", key, self.failure)
-        return info
+            _log.error("%s: complete but not on disk yet: %s", what, self.failure)
 
     def keep_up(self, key: LogKey) -> None:
         """Count this copy as current: it receives what its source has as it comes."""

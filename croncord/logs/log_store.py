@@ -95,6 +95,10 @@ class LogStore:
         """Return the digest of the first framed bytes of this node's copy, empty if it is shorter."""
         return await framed_prefix_sha256(self.local, key, size)
 
+    async def whole(self, keys: Sequence[LogKey]) -> list[bytes | None]:
+        """Return small sealed outputs, framed; None for what is long, not sealed or not held."""
+        return await self.local.whole(keys)
+
     def damaged(self, key: LogKey) -> bool:
         """Whether this node holds the output and found it damaged."""
         try:

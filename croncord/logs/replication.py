@@ -1,8 +1,10 @@
 """Copies of other nodes' outputs: this node dials the one that writes and follows it.
 
-    want(key, sources, closed=None)   the run is active: follow the first source, and take from the
-                                      others what they have when it does not answer
-    want(key, sources, closed=info)   the run is over: take what is missing, check the digest, seal
+    want(key, sources, closed=None)   the run is active: once the first source has output of it
+                                      (`beginnings`) follow that, and take from the others what they
+                                      have when it does not answer
+    want(key, sources, closed=info)   the run is over: take what is missing, check the digest, seal;
+                                      small ones together (`bundles`)
     drop(key)                         no longer this node's business: stop; what is held stays
 
 A run that ended without a digest, because its node was lost, is asked for once at every source;
@@ -14,6 +16,8 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from croncord.logs.beginnings import Beginnings
+from croncord.logs.bundles import Bundles
 from croncord.logs.copying import Copying, Reach, Wish
 from croncord.logs.local import LocalLogs
 from croncord.model import LogInfo
@@ -52,6 +56,8 @@ class Replicator:
             True: asyncio.Semaphore(FOLLOWING_MAX),
             False: asyncio.Semaphore(PULLING_MAX),
         }
+        self._beginnings = Beginnings(self._reach, begun=self._copy)
+        self._bundles = Bundles(local, self._reach, one_by_one=self._copy)
         self._copying: dict[LogKey, tuple[Copying, asyncio.Task[None]]] = {}
         self._ending: dict[LogKey, asyncio.Task[None]] = {}
 
@@ -73,11 +79,26 @@ class Replicator:
         if closed is None and source_nodes and source_nodes[0] == self._node:
             return
         wish = Wish(tuple(name for name in source_nodes if name != self._node), closed)
+        if closed is not None:
+            self._beginnings.forget(key)
+        if self._is_copied(key):
+            self._copy(key, wish)
+        elif closed is None and wish.sources:
+            self._beginnings.watch(key, wish, in_seconds=starts_in_seconds)
+        elif not self._bundles.take(key, wish):
+            self._copy(key, wish)
+
+    def _is_copied(self, key: LogKey) -> bool:
+        _, task = self._copying.get(key, (None, None))
+        return task is not None and not task.done()
+
+    def _copy(self, key: LogKey, wish: Wish) -> None:
+        """Copy this output by itself."""
         copying, task = self._copying.get(key, (None, None))
         if copying is not None and task is not None and not task.done():
             copying.change(wish)
             return
-        copying = Copying(key, wish, self._local, self._reach, starts_in_seconds=starts_in_seconds)
+        copying = Copying(key, wish, self._local, self._reach)
         task = asyncio.create_task(self._run(copying, self._ending.get(key)))
         self._copying[key] = (copying, task)
         task.add_done_callback(lambda done: self._forget(key, done))
@@ -89,6 +110,8 @@ class Replicator:
 
     def drop(self, key: LogKey) -> None:
         """Stop copying; what is held stays and can be read."""
+        self._beginnings.forget(key)
+        self._bundles.drop(key)
         _, task = self._copying.pop(key, (None, None))
         if task is not None and not task.done():
             self._ending[key] = task
@@ -97,10 +120,12 @@ class Replicator:
     @property
     def wanted(self) -> frozenset[LogKey]:
         """What is being copied and not whole yet."""
-        return frozenset(self._copying)
+        return frozenset(self._copying) | self._beginnings.watched | self._bundles.wanted
 
     async def stop(self) -> None:
         """Stop all copying."""
+        await self._beginnings.stop()
+        await self._bundles.stop()
         for key in list(self._copying):
             self.drop(key)
         if self._ending:

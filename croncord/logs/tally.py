@@ -12,6 +12,12 @@ def output_bytes(frames: Sequence[Frame]) -> bytes:
     return b"".join([frame.payload for frame in frames if frame.is_output])
 
 
+def is_same_output(held: LogInfo, agreed: LogInfo) -> bool:
+    """Whether nothing is missing: the digest does not cover the end frame."""
+    is_equal = held.sha256 == agreed.sha256 and bool(agreed.sha256)
+    return is_equal and held.complete == agreed.complete
+
+
 class Tally:
     """Feed it every frame in order; it never needs them again."""
 

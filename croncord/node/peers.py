@@ -37,6 +37,7 @@ _Answer = TypeVar("_Answer")
 _decode_sightings = msgspec.msgpack.Decoder(tuple[Sighting, ...]).decode
 _decode_status = msgspec.msgpack.Decoder(LogStatus).decode
 _decode_statuses = msgspec.msgpack.Decoder(list[LogStatus | None]).decode
+_decode_outputs = msgspec.msgpack.Decoder(list[bytes | None]).decode
 _decode_text = msgspec.msgpack.Decoder(str).decode
 _decode_found = msgspec.msgpack.Decoder(SearchAnswer).decode
 _decode_days = msgspec.msgpack.Decoder(dict[str, tuple[int, int]]).decode
@@ -123,6 +124,12 @@ class HttpPeers:
         body = msgspec.msgpack.encode(keys)
         answer = await self._call("POST", node_http, "logs/held", body=body)
         return _decoded(_decode_statuses, answer, node_http)
+
+    async def logs_whole(self, node_http: str, keys: Sequence[LogKey]) -> list[bytes | None]:
+        """Ask for many small outputs. Raises NotFound from an older release, Unreachable."""
+        body = msgspec.msgpack.encode(keys)
+        answer = await self._call("POST", node_http, "logs/whole", body=body)
+        return _decoded(_decode_outputs, answer, node_http)
 
     async def log_search(self, node_http: str, order: SearchOrder) -> SearchAnswer:
         """Have another node search its copies. Raises Unreachable."""

@@ -88,6 +88,7 @@ def peer_routes(
         web.get(f"{log}/prefix", calls.prefix),
         web.post(f"{log}/fence", calls.fence),
         web.post(f"{PREFIX}/logs/held", calls.held),
+        web.post(f"{PREFIX}/logs/whole", calls.whole),
     ]
 
 
@@ -202,12 +203,18 @@ class _Calls:
         return _answer(await self._logs.fence(_key(request)))
 
     async def held(self, request: web.Request) -> web.StreamResponse:
+        keys = await self._signed_keys(request)
+        return _answer([self._logs.status(key) for key in keys])
+
+    async def whole(self, request: web.Request) -> web.StreamResponse:
+        return _answer(await self._logs.whole(await self._signed_keys(request)))
+
+    async def _signed_keys(self, request: web.Request) -> list[LogKey]:
         body = await self._signed_body(request)
         try:
-            keys = _decode_keys(body)
-        except msgspec.DecodeError as error:
+            return _decode_keys(body)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise Malformed(f"these are no outputs: {error}") from error
-        return _answer([self._logs.status(key) for key in keys])
 
     async def tail(self, request: web.Request) -> web.StreamResponse:
         self._check_without_body(request)

@@ -1,0 +1,106 @@
+"""Which runs have begun to write: a node is asked about all of its runs at once.
+
+A run that is claimed ahead of its time, or waits for its turn on a busy node, has no output to follow
+yet, and most that have begun have ended a moment later. So nothing is followed before its writer says
+that there is something.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from typing import Final
+
+from croncord.errors import CronCordError
+from croncord.logs.copying import Reach, Wish
+from croncord.ports import LogKey
+
+LOOK_SECONDS: Final = 1.0
+"""How soon a run that had not begun is asked for again; its end is told anyhow."""
+AT_ONCE: Final = 500
+TOGETHER_SECONDS: Final = 0.05
+"""Who is to be asked for so soon is asked for now."""
+
+_log = logging.getLogger(__name__)
+
+
+class Beginnings:
+    """Active runs of other nodes whose output has not begun. Made and called on the event loop."""
+
+    def __init__(self, reach: Reach, *, begun: Callable[[LogKey, Wish], None]) -> None:
+        """`begun` is told when there is output to follow, or its writer does not say."""
+        self._reach = reach
+        self._begun = begun
+        self._runs: dict[str, dict[LogKey, tuple[float, Wish]]] = {}
+        """By their nodes; with each the time, as the loop counts, when to ask next."""
+        self._looking: dict[str, asyncio.Task[None]] = {}
+        self._changed = asyncio.Event()
+
+    def watch(self, key: LogKey, wish: Wish, *, in_seconds: float) -> None:
+        """Ask for this run's output after that time; repeating it is free."""
+        name = wish.sources[0]
+        due = asyncio.get_running_loop().time() + in_seconds
+        runs = self._runs.setdefault(name, {})
+        asks_at, _ = runs.get(key, (due, wish))
+        runs[key] = min(due, asks_at), wish
+        self._changed.set()
+        if name not in self._looking:
+            self._looking[name] = asyncio.create_task(self._look(name), name=f"beginnings-{name}")
+
+    def forget(self, key: LogKey) -> None:
+        """Ask for it no more."""
+        for runs in self._runs.values():
+            runs.pop(key, None)
+
+    @property
+    def watched(self) -> set[LogKey]:
+        """What has not begun yet."""
+        return {key for runs in self._runs.values() for key in runs}
+
+    async def stop(self) -> None:
+        """Stop asking."""
+        tasks = list(self._looking.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _look(self, name: str) -> None:
+        runs = self._runs[name]
+        loop = asyncio.get_running_loop()
+        try:
+            while runs:
+                self._changed.clear()
+                wait = min(asks_at for asks_at, _ in runs.values()) - loop.time()
+                if wait > 0:
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(wait):
+                            await self._changed.wait()
+                    continue
+                until = loop.time() + TOGETHER_SECONDS
+                due = [key for key, (asks_at, _) in runs.items() if asks_at <= until][:AT_ONCE]
+                begun = await self._begun_of(name, due)
+                asks_at = loop.time() + LOOK_SECONDS
+                for key in due:
+                    if key not in runs:
+                        continue
+                    _, wish = runs[key]
+                    if key in begun:
+                        del runs[key]
+                        self._begun(key, wish)
+                    else:
+                        runs[key] = asks_at, wish
+        finally:
+            del self._looking[name], self._runs[name]
+
+    async def _begun_of(self, name: str, keys: Sequence[LogKey]) -> Collection[LogKey]:
+        """Return which of them have output, all when their node does not say."""
+        address = self._reach.address_of(name)
+        if address is None:
+            return keys
+        try:
+            statuses = await self._reach.peers.logs_held(address, keys)
+        except CronCordError as error:
+            # Each is asked for by itself; when this node stays silent, others may have some.
+            _log.info("%s does not say which of %d runs began: %s", name, len(keys), error)
+            return keys
+        return {key for key, status in zip(keys, statuses, strict=False) if status is not None}
