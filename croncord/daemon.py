@@ -266,7 +266,6 @@ class Daemon:
             name=settings.name,
             replica=replica,
             runner=runner,
-            logs=self._logs,
             clock=clock,
             journal=journal,
             offset=lambda: self._book.offsets_ms().get(settings.name, 0),

@@ -89,3 +89,11 @@ def gap_bytes(frame: Frame) -> int:
         return 0
     digits = frame.payload
     return int(digits) if digits.isdigit() and len(digits) <= _DIGITS_MAX else 0
+
+
+def shown(frame: Frame) -> bytes:
+    """Return what a reader sees of a frame: nothing of an end frame, a remark for a gap."""
+    if frame.stream == END:
+        return b""
+    missing = gap_bytes(frame)
+    return b"[%d bytes of output are left out here]\n" % missing if missing else frame.payload

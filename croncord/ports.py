@@ -104,6 +104,9 @@ class RunLogs(Protocol):
     def status(self, key: LogKey) -> LogStatus | None:
         """Return what this node holds, None when nothing."""
 
+    def statuses(self, keys: Sequence[LogKey]) -> list[LogStatus | None]:
+        """Return what this node holds of many outputs."""
+
     async def check(self, key: LogKey) -> LogStatus | None:
         """Read all of this node's copy through and return what is held, None when not sound."""
 
@@ -297,6 +300,10 @@ class ProcessEnd(msgspec.Struct, frozen=True, kw_only=True):
     survivors: tuple[int, ...] = ()
     messages: Messages = Messages()
     detail: str = ""
+    log: LogInfo = LogInfo()
+    """Its output as it was sealed; empty when the store refused it."""
+    excerpt: str = ""
+    """The last lines of it."""
 
 
 class Runner(Protocol):
@@ -314,8 +321,11 @@ class Runner(Protocol):
     async def kill(self, key: LogKey, *, grace_seconds: int) -> None:
         """TERM to the whole tree, KILL after the grace; returns when TERM was sent."""
 
-    async def forget(self, key: LogKey) -> None:
-        """Drop what was kept of an ended attempt, once its result is agreed."""
+    async def forget(self, *keys: LogKey) -> None:
+        """Drop what was kept of ended attempts, once their results are agreed.
+
+        Raises Conflict when one has not ended; the others are dropped all the same.
+        """
 
     async def stop(self) -> None:
         """Let go of everything; running processes go on."""

@@ -1,15 +1,16 @@
 """Which runs have begun to write: a node is asked about all of its runs at once.
 
 A run that is claimed ahead of its time, or waits for its turn on a busy node, has no output to follow
-yet, and most that have begun have ended a moment later. So nothing is followed before its writer says
-that there is something.
+yet. So nothing is followed before its writer says that there is something. In a burst most of what
+has begun is over a moment later, and its output comes with that of others: there a run is followed that
+is still active a second after it was found to have begun.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Final, NamedTuple
 
 from croncord.errors import CronCordError
 from croncord.logs.copying import Reach, Wish
@@ -19,9 +20,20 @@ LOOK_SECONDS: Final = 1.0
 """How soon a run that had not begun is asked for again; its end is told anyhow."""
 AT_ONCE: Final = 500
 TOGETHER_SECONDS: Final = 0.05
-"""Who is to be asked for so soon is asked for now."""
+"""What is to be asked for so soon is asked for now."""
+BURST: Final = 20
+"""More runs than that, due together on one node, are a burst."""
 
 _log = logging.getLogger(__name__)
+
+
+class _Watched(NamedTuple):
+    """A run that is not followed yet."""
+
+    wish: Wish
+    asks_at: float
+    """When to ask next, as the loop counts."""
+    has_begun: bool = False
 
 
 class Beginnings:
@@ -31,8 +43,8 @@ class Beginnings:
         """`begun` is told when there is output to follow, or its writer does not say."""
         self._reach = reach
         self._begun = begun
-        self._runs: dict[str, dict[LogKey, tuple[float, Wish]]] = {}
-        """By their nodes; with each the time, as the loop counts, when to ask next."""
+        self._runs: dict[str, dict[LogKey, _Watched]] = {}
+        """By their nodes."""
         self._looking: dict[str, asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
 
@@ -41,8 +53,8 @@ class Beginnings:
         name = wish.sources[0]
         due = asyncio.get_running_loop().time() + in_seconds
         runs = self._runs.setdefault(name, {})
-        asks_at, _ = runs.get(key, (due, wish))
-        runs[key] = min(due, asks_at), wish
+        known = runs.get(key)
+        runs[key] = known._replace(wish=wish) if known else _Watched(wish, due)
         self._changed.set()
         if name not in self._looking:
             self._looking[name] = asyncio.create_task(self._look(name), name=f"beginnings-{name}")
@@ -70,27 +82,38 @@ class Beginnings:
         try:
             while runs:
                 self._changed.clear()
-                wait = min(asks_at for asks_at, _ in runs.values()) - loop.time()
+                wait = min(run.asks_at for run in runs.values()) - loop.time()
                 if wait > 0:
                     with suppress(TimeoutError):
                         async with asyncio.timeout(wait):
                             await self._changed.wait()
                     continue
                 until = loop.time() + TOGETHER_SECONDS
-                due = [key for key, (asks_at, _) in runs.items() if asks_at <= until][:AT_ONCE]
-                begun = await self._begun_of(name, due)
-                asks_at = loop.time() + LOOK_SECONDS
-                for key in due:
-                    if key not in runs:
-                        continue
-                    _, wish = runs[key]
-                    if key in begun:
-                        del runs[key]
-                        self._begun(key, wish)
-                    else:
-                        runs[key] = asks_at, wish
+                due = [key for key, run in runs.items() if run.asks_at <= until]
+                some = due[:AT_ONCE]
+                begun = await self._begun_of(name, some)
+                self._note(runs, some, begun, is_burst=len(due) > BURST)
         finally:
             del self._looking[name], self._runs[name]
+
+    def _note(
+        self,
+        runs: dict[LogKey, _Watched],
+        asked: Sequence[LogKey],
+        begun: Collection[LogKey],
+        *,
+        is_burst: bool,
+    ) -> None:
+        asks_at = asyncio.get_running_loop().time() + LOOK_SECONDS
+        for key in asked:
+            run = runs.get(key)
+            if run is None:
+                continue  # it ended meanwhile
+            if key in begun and (run.has_begun or not is_burst):
+                del runs[key]
+                self._begun(key, run.wish)
+            else:
+                runs[key] = _Watched(run.wish, asks_at, has_begun=key in begun)
 
     async def _begun_of(self, name: str, keys: Sequence[LogKey]) -> Collection[LogKey]:
         """Return which of them have output, all when their node does not say."""

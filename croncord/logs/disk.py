@@ -218,6 +218,15 @@ class Disk:
         with self.index.read() as reading:
             return [key for key, _ in reading.from_key(UNSEALED, _NOTHING)]
 
+    def has_blocks(self, raw_key: bytes) -> bool:
+        """Whether there are blocks of an output, sound or not."""
+        with self.days.existing(day_of(raw_key)) as store:
+            if store is None:
+                return False
+            with store.read() as reading:
+                first = next(blocks_from(reading, raw_key), None)
+        return first is not None and first[0].startswith(raw_key)
+
     def blocks_end(self, raw_key: bytes) -> Position:
         """Return where the blocks of an output end."""
         with self.days.existing(day_of(raw_key)) as store:

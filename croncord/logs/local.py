@@ -177,9 +177,10 @@ class LocalLogs(HeldLogs):
                     raise _fenced(key)
                 if row is not None and not self._is_recovered:
                     raise self.failure or StoreError("the disk is full", hint="Free some room.")
-                # Blocks without a row are what is left when the index was lost.
                 is_new = row is None
-                live = await self._continued(raw_key, row or self._live.new_row(started_ms))
+                # Blocks without a row are what is left when the index was lost.
+                if row is not None or self._has_blocks(raw_key):
+                    live = await self._continued(raw_key, row or self._live.new_row(started_ms))
                 if live is None:
                     is_new = True
                     live = LiveLog(raw_key, self._live.new_row(started_ms), Position(), Tally())
@@ -191,6 +192,12 @@ class LocalLogs(HeldLogs):
             live.resting, live.behind, live.is_own = False, behind, is_own
         self._writer.kick()
         return live.taken
+
+    def _has_blocks(self, raw_key: bytes) -> bool:
+        try:
+            return self._disk.has_blocks(raw_key)
+        except DamagedError:  # told when they are read through
+            return True
 
     async def _continued(self, raw_key: bytes, row: LogRow) -> LiveLog | None:
         try:

@@ -78,6 +78,11 @@ class LogStore:
         except Invalid:
             return None
 
+    def statuses(self, keys: Sequence[LogKey]) -> list[LogStatus | None]:
+        """Return what this node holds of many outputs; of most perhaps nothing."""
+        unknown = set(self.local.unknown(keys))
+        return [None if key in unknown else self.status(key) for key in keys]
+
     async def search(self, order: SearchOrder) -> SearchAnswer:
         """Search this node's copies; see `croncord.logs.search`."""
         return await self._search.search(order)

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Final, Literal
 
 from croncord.errors import NotFound, Unreachable
-from croncord.frames import STDERR, STDOUT, SYSTEM, Frame, decode_frames, gap_bytes
+from croncord.frames import STDERR, STDOUT, SYSTEM, Frame, decode_frames, shown
 from croncord.logs.local import LocalLogs
 from croncord.logs.stored import READ_BYTES
 from croncord.logs.tally import output_bytes
@@ -134,7 +134,7 @@ class ChunkDecoder:
         name = _STREAMS.get(group[0].stream)
         if name is None or self._stream not in {None, name}:
             return
-        data = b"".join([_text(frame) for frame in group])
+        data = b"".join([shown(frame) for frame in group])
         chunks.append(LogChunk(name, data, start, self.offset, group[0].milliseconds))
 
     def drop_partial(self) -> None:
@@ -144,8 +144,3 @@ class ChunkDecoder:
 
 def _alike(one: Frame, other: Frame) -> bool:
     return one.stream == other.stream and one.milliseconds == other.milliseconds
-
-
-def _text(frame: Frame) -> bytes:
-    missing = gap_bytes(frame)
-    return b"[%d bytes of output are left out here]\n" % missing if missing else frame.payload

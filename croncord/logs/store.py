@@ -91,6 +91,7 @@ class Store:
         read_only: bool = False,
     ) -> None:
         self.path = path
+        self._file = str(path / DATA_FILE)
         self._read_only = read_only
         is_new = not path.is_dir()
         try:
@@ -106,7 +107,7 @@ class Store:
             raise _explained(error, path) from error
 
     def _file_size(self) -> int:
-        return (self.path / DATA_FILE).stat().st_size
+        return os.stat(self._file).st_size  # noqa: PTH116  before each look, and a path is slow
 
     def _check_file(self) -> None:
         """Raise DamagedFileError when the file is gone or shorter than it was.

@@ -24,9 +24,9 @@ from croncord.model import Run
 from croncord.node import window
 from croncord.node.agent_journal import AgentJournal, Note
 from croncord.node.result_desk import ResultDesk
-from croncord.node.results import result_of, sealed_log, unstarted
+from croncord.node.results import result_of, unstarted
 from croncord.node.starter import CalledOff, Starter
-from croncord.ports import LaunchRequest, LogKey, RunLogs, Runner, Vault
+from croncord.ports import LaunchRequest, LogKey, Runner, Vault
 from croncord.raft.commands import Claim, ClaimRuns, ReportKill, RunResult
 from croncord.raft.port import Replica
 
@@ -53,7 +53,6 @@ class Agent:
         name: str,
         replica: Replica,
         runner: Runner,
-        logs: RunLogs,
         clock: Clock,
         journal: AgentJournal,
         offset: Callable[[], int],
@@ -68,7 +67,6 @@ class Agent:
         self._name = name
         self._replica = replica
         self._runner = runner
-        self._logs = logs
         self._clock = clock
         self._journal = journal
         self._offset = offset
@@ -290,8 +288,7 @@ class Agent:
 
     async def _follow(self, key: LogKey) -> RunResult:
         end = await self._runner.wait(key)
-        info, excerpt = await sealed_log(self._logs, key)
-        return result_of(end, log=info, excerpt=excerpt, ahead=self._ahead())
+        return result_of(end, ahead=self._ahead())
 
     def _lost(self, key: LogKey, detail: str) -> RunResult:
         return unstarted(key, RunState.LOST, Reason.NODE_RESTARTED, self._leader_now(), detail)
@@ -334,10 +331,10 @@ class Agent:
         for key in keys:
             self._told.add(key)
             self._let_go(key)
-            try:
-                await self._runner.forget(key)
-            except Conflict:  # only after `_tell` gave up on it: the next start adopts it
-                log.warning("run %s is reported and its process still runs", key.run_id)
+        try:
+            await self._runner.forget(*keys)
+        except Conflict as error:  # only after `_tell` gave up on it: the next start adopts it
+            log.warning("what is reported still runs: %s", error.message)
         await self._journal.forget(keys)
         self._news.set()
 

@@ -3,14 +3,10 @@
 from datetime import datetime, timedelta
 from typing import Final
 
-from croncord.errors import CronCordError
 from croncord.lifecycle import Reason, RunState
-from croncord.model import LogInfo
-from croncord.ports import LogKey, ProcessEnd, RunLogs
+from croncord.ports import LogKey, ProcessEnd
 from croncord.raft.commands import RunResult
 
-EXCERPT_LINES: Final = 10
-EXCERPT_CHARACTERS: Final = 2000
 DETAIL_CHARACTERS: Final = 1000
 
 _STATES: Final = {
@@ -25,7 +21,7 @@ _STATES: Final = {
 }
 
 
-def result_of(end: ProcessEnd, *, log: LogInfo, excerpt: str, ahead: timedelta) -> RunResult:
+def result_of(end: ProcessEnd, *, ahead: timedelta) -> RunResult:
     """Return the result of a process that ended.
 
     `ahead` is how much this node's clock is ahead of the leader's: rows tell the leader's time.
@@ -45,8 +41,8 @@ def result_of(end: ProcessEnd, *, log: LogInfo, excerpt: str, ahead: timedelta) 
         signal=end.signal,
         cpu_seconds=end.cpu_seconds,
         max_rss_bytes=end.max_rss_bytes,
-        log=log,
-        excerpt=excerpt,
+        log=end.log,
+        excerpt=end.excerpt,
         detail=end.detail[:DETAIL_CHARACTERS],
         signalled_at=None if end.signalled_at is None else end.signalled_at - ahead,
         survivors=end.survivors,
@@ -64,17 +60,3 @@ def unstarted(key: LogKey, state: RunState, reason: Reason, at: datetime, detail
         finished_at=at,
         detail=detail[:DETAIL_CHARACTERS],
     )
-
-
-async def sealed_log(logs: RunLogs, key: LogKey) -> tuple[LogInfo, str]:
-    """Return what is known of an output and its last lines; empty when the store cannot tell."""
-    try:
-        info = await logs.close(key)
-        offset = await logs.tail_offset(key, EXCERPT_LINES)
-        pieces = [chunk.data async for chunk in logs.read(key, offset=offset)]
-    except CronCordError:
-        # The result counts more than its output; the run's detail says that the store refused.
-        return LogInfo(), ""
-    text = b"".join(pieces).decode(errors="replace")
-    lines = text.splitlines()[-EXCERPT_LINES:]
-    return info, "\n".join(lines)[-EXCERPT_CHARACTERS:]

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -119,13 +119,19 @@ class ProcessRunner:
         if not attempt.end.done():
             await attempt.supervision.shim.kill(grace_seconds)
 
-    async def forget(self, key: LogKey) -> None:
-        """Remove the directory of an ended attempt. Raises Conflict while it runs."""
+    async def forget(self, *keys: LogKey) -> None:
+        """Remove the directories of ended attempts. Raises Conflict when one still runs."""
+        running = [key for key in keys if self._is_running(key)]
+        ended = [key for key in keys if key not in running]
+        for key in ended:
+            self._attempts.pop(key, None)
+        await asyncio.to_thread(self._remove, ended)
+        if running:
+            raise Conflict(f"these have not ended: {', '.join(map(order.directory_name, running))}")
+
+    def _is_running(self, key: LogKey) -> bool:
         attempt = self._attempts.get(key)
-        if attempt is not None and not attempt.end.done():
-            raise Conflict(f"attempt {key.attempt} of run {key.run_id} has not ended")
-        self._attempts.pop(key, None)
-        await asyncio.to_thread(self._remove, key)
+        return attempt is not None and not attempt.end.done()
 
     async def stop(self) -> None:
         """Let go of everything; running scripts go on under their shims."""
@@ -187,9 +193,10 @@ class ProcessRunner:
         self._groups.tidy(order.directory_name(key) for key in keys)
         return keys
 
-    def _remove(self, key: LogKey) -> None:
-        order.remove_directory(self._directory(key))
-        self._groups.let_go(order.directory_name(key))
+    def _remove(self, keys: Iterable[LogKey]) -> None:
+        for key in keys:
+            order.remove_directory(self._directory(key))
+            self._groups.let_go(order.directory_name(key))
 
     def _known(self, key: LogKey) -> _Attempt:
         attempt = self._attempts.get(key)

@@ -13,6 +13,7 @@ import msgspec
 from croncord.clock import Clock
 from croncord.errors import Conflict, NotFound
 from croncord.frames import END, STDOUT, encode_frame
+from croncord.model import LogInfo
 from croncord.ports import LaunchRequest, LogKey, Outcome, ProcessEnd, RunLogs
 
 
@@ -131,7 +132,7 @@ class ScriptedRunner:
         """Return when the script has been played to its end. Raises NotFound."""
         part = self._part(key)
         await part.over.wait()
-        await self._hand_over(part)
+        info = await self._hand_over(part)
         outcome = part.outcome or "lost"
         was_started = outcome != "start_failed"
         return ProcessEnd(
@@ -145,18 +146,22 @@ class ScriptedRunner:
             max_rss_bytes=0 if was_started else None,
             signalled_at=part.signalled_at,
             detail=part.play.start_error,
+            log=info,
+            excerpt=part.play.output.decode(errors="replace").rstrip("\n"),
         )
 
     async def kill(self, key: LogKey, *, grace_seconds: int) -> None:
         """End a script after what it takes it. Raises NotFound."""
         self._machine.end(self._part(key), grace_seconds, "killed")
 
-    async def forget(self, key: LogKey) -> None:
-        """Forget a script that has ended. Raises Conflict while it plays."""
-        part = self._machine.parts.get(key)
-        if part is not None and not part.over.is_set():
-            raise Conflict(f"attempt {key.attempt} of run {key.run_id} has not ended")
-        self._machine.parts.pop(key, None)
+    async def forget(self, *keys: LogKey) -> None:
+        """Forget scripts that have ended. Raises Conflict when one still plays."""
+        parts = self._machine.parts
+        running = [key for key in keys if key in parts and not parts[key].over.is_set()]
+        for key in set(keys) - set(running):
+            parts.pop(key, None)
+        if running:
+            raise Conflict(f"these have not ended: {running}")
 
     async def stop(self) -> None:
         """Let go; the machine goes on."""
@@ -167,9 +172,9 @@ class ScriptedRunner:
             raise NotFound(f"this node does not know attempt {key.attempt} of run {key.run_id}")
         return part
 
-    async def _hand_over(self, part: Part) -> None:
+    async def _hand_over(self, part: Part) -> LogInfo:
         key = part.request.key
         frames = encode_frame(STDOUT, part.play.output, 0) if part.play.output else b""
         held = await self._logs.open(key, started_at=part.started_at)
         await self._logs.append(key, held, (frames + encode_frame(END, b"{}", 0))[held:])
-        await self._logs.close(key)
+        return await self._logs.close(key)

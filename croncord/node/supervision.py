@@ -15,10 +15,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+import msgspec
+
 from croncord.errors import CronCordError
 from croncord.messages import MessageReader
-from croncord.model import Messages, milliseconds
+from croncord.model import LogInfo, Messages, milliseconds
 from croncord.node import remains, rundir
+from croncord.node.excerpt import Excerpt
 from croncord.node.shim_handle import ShimHandle
 from croncord.node.spool import Spool
 from croncord.ports import LogKey, ProcessEnd, RunLogs
@@ -46,6 +49,8 @@ class Supervision:
         self._logs = logs
         self._spool: Spool | None = None
         self._messages = MessageReader()
+        self._excerpt = Excerpt()
+        self._log = LogInfo()
         self.shim = ShimHandle(key, directory)
 
     @property
@@ -77,7 +82,8 @@ class Supervision:
             # Its shim went on watching; it cannot know who ended the script.
             signalled_ms = milliseconds(self.shim.forced_at)
             result |= {"outcome": "killed", "signalled_ms": signalled_ms}
-        return process_end(self.key, result, note, self._messages.end())
+        end = process_end(self.key, result, note, self._messages.end())
+        return msgspec.structs.replace(end, log=self._log, excerpt=self._excerpt.text())
 
     def close(self) -> None:
         """Let go of everything."""
@@ -96,7 +102,7 @@ class Supervision:
         result = self._written_result()
         if result is None or not spool.ends_at(at, result):
             await self._copy(spool, at)
-        await self._patiently(functools.partial(self._logs.close, self.key))
+        self._log = await self._patiently(functools.partial(self._logs.close, self.key))
 
     async def _copy(self, spool: Spool, at: int) -> None:
         while True:
@@ -128,6 +134,7 @@ class Supervision:
         spool.result = None
 
     def _listen(self, spool: Spool) -> None:
+        self._excerpt.feed(spool.frames)
         for frame in spool.frames:
             if frame.is_output:
                 self._messages.feed(frame.stream, frame.payload)

@@ -204,7 +204,7 @@ class _Calls:
 
     async def held(self, request: web.Request) -> web.StreamResponse:
         keys = await self._signed_keys(request)
-        return _answer([self._logs.status(key) for key in keys])
+        return _answer(self._logs.statuses(keys))
 
     async def whole(self, request: web.Request) -> web.StreamResponse:
         return _answer(await self._logs.whole(await self._signed_keys(request)))

@@ -145,11 +145,13 @@ class Machine:
         self.parts.clear()
         self.notes.clear()
 
-    def forget(self, key: LogKey) -> None:
-        part = self.parts.get(key)
-        if part is not None and not part.over.is_set():
-            raise Conflict("it has not ended")
-        self.parts.pop(key, None)
+    def forget(self, keys: Sequence[LogKey]) -> None:
+        parts = self.parts
+        running = [key for key in keys if key in parts and not parts[key].over.is_set()]
+        for key in set(keys) - set(running):
+            parts.pop(key, None)
+        if running:
+            raise Conflict(f"these have not ended: {running}")
 
 
 class SimulatedRunner:
@@ -180,6 +182,7 @@ class SimulatedRunner:
             exit_code=part.exit_code,
             signal=15 if part.outcome in ("killed", "timed_out") else None,
             signalled_at=part.signalled_at,
+            log=LogInfo(complete=True),  # scripts of the simulation print nothing
         )
 
     async def kill(self, key: LogKey, *, grace_seconds: int) -> None:
@@ -188,8 +191,8 @@ class SimulatedRunner:
             await asyncio.sleep(0.02)
         self._machine.end(part, grace_seconds, "killed")
 
-    async def forget(self, key: LogKey) -> None:
-        self._machine.forget(key)
+    async def forget(self, *keys: LogKey) -> None:
+        self._machine.forget(keys)
 
     async def stop(self) -> None:
         """Scripts go on."""
@@ -199,20 +202,6 @@ class SimulatedRunner:
         if part is None:
             raise NotFound("this machine does not know the attempt")
         return part
-
-
-class SilentLogs:
-    """Port `RunLogs`, as far as results need it: scripts of the simulation print nothing."""
-
-    async def close(self, _key) -> LogInfo:
-        return LogInfo(complete=True)
-
-    async def tail_offset(self, _key, _lines: int) -> int:
-        return 0
-
-    async def read(self, _key, **_options):
-        for chunk in ():
-            yield chunk
 
 
 class SimulatedJournal:

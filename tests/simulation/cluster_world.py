@@ -15,7 +15,6 @@ from cluster_ledger import SimulatedLedger
 from cluster_loop import Life, LifeState
 from cluster_machine import (
     Machine,
-    SilentLogs,
     SimulatedJournal,
     SimulatedRunner,
     SkewedClock,
@@ -205,7 +204,6 @@ class SimulatedNode:
             name=self.name,
             replica=self.member,
             runner=SimulatedRunner(self.machine, rng),
-            logs=SilentLogs(),
             clock=self.clock,
             journal=self.journal,
             offset=lambda: self.book.offsets_ms().get(self.name, 0),

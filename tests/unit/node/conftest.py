@@ -261,7 +261,6 @@ class World:
             name=ME,
             replica=self.replica,
             runner=ScriptedRunner(self.machine, self.logs),
-            logs=self.logs,
             clock=self.clock,
             journal=self.journal,
             offset=lambda: self.offset_ms,

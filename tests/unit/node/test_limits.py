@@ -7,7 +7,6 @@ from datetime import timedelta
 import pytest
 
 from croncord.frames import gap_bytes
-from croncord.model import LogInfo
 from croncord.node import usage
 from croncord.node.results import result_of
 
@@ -17,7 +16,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may change 
 
 
 def reason_of(end):
-    result = result_of(end, log=LogInfo(), excerpt="", ahead=timedelta())
+    result = result_of(end, ahead=timedelta())
     return result.state, result.reason
 
 

@@ -39,7 +39,7 @@ NODE = """
         journal = FileJournal(data / "agent" / "notes")
         journal.open()
         runner = ProcessRunner(data / "runs", logs, clock)
-        agent = Agent(name="n1", replica=replica, runner=runner, logs=logs, clock=clock,
+        agent = Agent(name="n1", replica=replica, runner=runner, clock=clock,
                       journal=journal, offset=lambda: 0)
         agent_life = asyncio.create_task(agent.run())
         if life == "first":
