@@ -43,6 +43,7 @@ class Cluster:
         self.leader = leader
         self.silent: dict[str, float] = {}
         self.offsets_ms: dict[str, int] = {}
+        self.quiet: frozenset[str] = frozenset()
         self.pressed: dict[str, str] = {}
         self.holding_cpu: frozenset[str] = frozenset()
         self.led_since: datetime | None = None
@@ -76,6 +77,7 @@ class Cluster:
             leader=self.leader,
             silent_seconds={**dict.fromkeys(self.state.nodes, 0.0), **self.silent},
             offsets_ms=self.offsets_ms,
+            quiet=self.quiet,
             pressed=self.pressed,
             holding_cpu=self.holding_cpu,
             led_since=self.led_since,

@@ -7,6 +7,7 @@ refuses those of an older one.
 import asyncio
 import contextlib
 import logging
+from collections.abc import Sequence
 from datetime import timedelta
 
 from croncord.clock import Clock
@@ -21,6 +22,8 @@ from croncord.raft.state import Outcome
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 0.2
+FIRST_REPORTS_SECONDS = 0.25
+"""A new leader waits at most that long for the reports of half of the others."""
 
 
 class Dispatcher:
@@ -78,11 +81,13 @@ class Dispatcher:
     async def _decide(self, status: ReplicaStatus) -> float:
         """Propose everything that can be decided now; returns seconds until the next look."""
         if self._elected_at[0] != status.term:
+            elected_at = self._clock.monotonic()
             await self._replica.barrier()
-            self._elected_at = (status.term, self._clock.monotonic())
+            await self._hear_others(elected_at)
+            self._elected_at = (status.term, elected_at)
         state = self._replica.state
-        names = {*state.nodes, *state.nodes_with_runs()}
-        silent = self._sightings.silent_seconds(sorted(names), since=self._elected_at[1])
+        names = sorted({*state.nodes, *state.nodes_with_runs()})
+        silent = self._sightings.silent_seconds(names, since=self._elected_at[1])
         now = self._clock.now()
         decided = plan(
             state,
@@ -91,6 +96,7 @@ class Dispatcher:
                 term=status.term,
                 leader=self._name,
                 silent_seconds=silent,
+                quiet=self._quiet(names, since=self._elected_at[1]),
                 offsets_ms=self._sightings.offsets_ms(),
                 pressed=self._sightings.pressed(),
                 holding_cpu=self._sightings.holding_cpu(),
@@ -105,6 +111,18 @@ class Dispatcher:
         if decided.commands:
             return 0.0
         return (decided.wake_at - self._clock.now()).total_seconds()
+
+    async def _hear_others(self, elected_at: float) -> None:
+        """Wait a moment for reports: the old leader may be dead, and is not to get the first runs."""
+        others = self._replica.state.nodes.keys() - {self._name}
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_REPORTS_SECONDS):
+                while len(self._quiet(sorted(others), since=elected_at)) > len(others) // 2:
+                    self._news.clear()
+                    await self._news.wait()
+
+    def _quiet(self, names: Sequence[str], *, since: float) -> frozenset[str]:
+        return self._sightings.quiet(names, since=since, after=self._limits.quiet_after_seconds)
 
     def _on_applied(self, _index: int, command: AnyCommand, _outcome: Outcome) -> None:
         if not isinstance(command, LeaderCommand):

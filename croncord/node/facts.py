@@ -13,6 +13,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """How far ahead ticks are decided, so that all is agreed when their instant comes."""
     node_timeout_seconds: float = 5.0
     """A node that has not reported for so long is down."""
+    quiet_after_seconds: float = 2.5
+    """A node that has missed two reports gets no new runs that others may run."""
     lost_after_seconds: float = 60.0
     """What runs on a node that has been silent for so long is lost."""
     late_after_seconds: float = 30.0
@@ -31,6 +33,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     leader: str
     silent_seconds: Mapping[str, float]
     """Since each node was heard of; a node that never reported counts from the election."""
+    quiet: frozenset[str] = frozenset()
+    """Nodes that have not reported to this leader yet, or not for a while: they may be dead."""
     offsets_ms: Mapping[str, int] = {}
     """Each node's clock minus the leader's."""
     pressed: Mapping[str, str] = {}

@@ -1,7 +1,7 @@
 """Which node a run goes to, given what the leader knows. Pure.
 
-Followers execute; the leader takes a run only when no other node that may run it is up. A node whose
-clock is too far off counts as down for new runs.
+Followers execute; the leader takes a run only when no other node that may run it is up and has reported
+lately. A node whose clock is too far off counts as down for new runs.
 """
 
 from collections import Counter
@@ -35,15 +35,18 @@ class Placer:
         silent: frozenset[str],
         offsets_ms: Mapping[str, int],
         pressed: frozenset[str] = frozenset(),
+        quiet: frozenset[str] = frozenset(),
         holding_cpu: frozenset[str] = frozenset(),
     ) -> None:
         """`pressed` are nodes that are up and take no new runs just now.
 
+        `quiet` ones may be dead and get only what nobody else may run.
         Nodes not in `holding_cpu` get no runs with `limits.cpu_percent`.
         """
         self._state = state
         self._holding_cpu = holding_cpu
         self._pressed = pressed
+        self._quiet = quiet
         self._leader = leader
         self._up = [
             node
@@ -90,6 +93,8 @@ class Placer:
         up = [node for node in up if node.name not in self._pressed]
         if not up:
             return Reason.NO_CAPACITY
+        heard = [n for n in up if n.name == self._leader or n.name not in self._quiet]
+        up = heard or up
         followers = [node for node in up if node.name != self._leader]
         elsewhere = [node for node in followers if node.name != avoid]
         eligible = elsewhere or followers or up

@@ -43,6 +43,7 @@ def plan(state: ClusterState, facts: Facts, limits: Limits) -> Plan:
         silent=silent,
         offsets_ms=facts.offsets_ms,
         pressed=frozenset(facts.pressed),
+        quiet=facts.quiet,
         holding_cpu=facts.holding_cpu,
     )
     locks = LockDesk(state)

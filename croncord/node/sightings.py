@@ -92,6 +92,13 @@ class SightingBook:
         heard = {name: heard_at for name, (heard_at, _) in self._latest.items()}
         return {name: max(0.0, now - max(since, heard.get(name, since))) for name in names}
 
+    def quiet(self, names: Sequence[str], *, since: float, after: float) -> frozenset[str]:
+        """Return the names that have not reported here since then, or for `after` seconds."""
+        at_least = max(since, self._clock.monotonic() - after)
+        return frozenset(
+            name for name in names if name not in self._latest or self._latest[name][0] < at_least
+        )
+
     def pressed(self) -> dict[str, str]:
         """Nodes that take no new runs, and what they are short of."""
         told = {name: seen.vitals.pressure for name, (_, seen) in self._latest.items()}

@@ -135,3 +135,22 @@ def test_a_run_with_a_cpu_limit_that_no_node_can_hold_waits_and_is_missed_with_t
     cluster.decide()
     (row,) = cluster.state.recent[job.id]
     assert (row.state, row.reason) == (RunState.MISSED, Reason.LIMIT_UNSUPPORTED)
+
+
+@pytest.mark.parametrize(
+    ("quiet", "target", "went"),
+    [
+        ({"n2"}, (), {"n3"}),
+        ({"n2", "n3"}, (), {"n1"}),
+        ({"n2"}, ("n2",), {"n2"}),
+    ],
+    ids=["others answer", "only the leader is sure", "nobody else may"],
+)
+def test_a_node_that_may_be_dead_gets_only_what_nobody_else_may_run(quiet, target, went):
+    cluster = Cluster("n1", "n2", "n3")
+    cluster.quiet = frozenset(quiet)
+    job = cluster.add_job(schedule="@manual", overlap="allow", target=Target(nodes=target))
+    for key in "1234":
+        cluster.trigger(job, key=key)
+    cluster.decide()
+    assert {run.node for run in cluster.open_runs()} == went

@@ -53,3 +53,14 @@ async def offsets_after(reports):
 )
 async def test_a_clock_is_called_slow_only_when_reports_say_so_for_some_time(reports, believed):
     assert await offsets_after(reports) == believed
+
+
+async def test_who_has_not_reported_since_the_election_or_for_a_while_is_quiet():
+    clock = ManualClock(NOON)
+    book = SightingBook(clock)
+    book.record(told_at(clock.now()))
+    await clock.advance(1)
+    assert book.quiet(["n1", "n2"], since=0.0, after=2.5) == {"n2"}
+    assert book.quiet(["n1"], since=0.5, after=2.5) == {"n1"}
+    await clock.advance(2)
+    assert book.quiet(["n1"], since=0.0, after=2.5) == {"n1"}
