@@ -3,7 +3,7 @@
 A run that is claimed ahead of its time, or waits for its turn on a busy node, has no output to follow
 yet. So nothing is followed before its writer says that there is something. In a burst most of what
 has begun is over a moment later, and its output comes with that of others: there a run is followed that
-is still active a second after it was found to have begun.
+is still active half a second after it was found to have begun.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from croncord.errors import CronCordError
 from croncord.logs.copying import Reach, Wish
 from croncord.ports import LogKey
 
-LOOK_SECONDS: Final = 1.0
+LOOK_SECONDS: Final = 0.5
 """How soon a run that had not begun is asked for again; its end is told anyhow."""
 AT_ONCE: Final = 500
 TOGETHER_SECONDS: Final = 0.05
