@@ -108,6 +108,8 @@ class ClusterState(NotifyTables):
         self._by_job: dict[str, dict[str, Run]] = {}
         self._by_node: dict[str, dict[str, Run]] = {}
         self._queued: dict[str, Run] = {}
+        self._filed: dict[str, str] = {}
+        """Ids of recent rows to those of their jobs."""
         self._held: dict[str, dict[str, int]] = {}
         """Lock names to the runs that hold them, with the places these name."""
 
@@ -203,7 +205,8 @@ class ClusterState(NotifyTables):
         found = self.open_runs.get(run_id) or self.lost.get(run_id)
         if found is not None:
             return found
-        return next((r for rows in self.recent.values() for r in rows if r.id == run_id), None)
+        rows = self.recent.get(self._filed.get(run_id, ""), ())
+        return next((row for row in rows if row.id == run_id), None)
 
     def has_row(self, job_id: str, run_id: str) -> bool:
         """Whether the job's run is open, lost, or among its last ones."""
@@ -269,7 +272,7 @@ class ClusterState(NotifyTables):
         del self.jobs[job.id]
         del self._names[job.name]
         self._unlink(job)
-        self.recent.pop(job.id, None)
+        self._file(job.id, ())
         self.watches.pop(job.id, None)
         self.prune_versions(job.id)
 
@@ -296,9 +299,19 @@ class ClusterState(NotifyTables):
         if run.job_id in self.jobs:
             rows = [row for row in self.recent.get(run.job_id, ()) if row.id != run.id]
             rows = sorted([*rows, run], key=lambda row: row.id)
-            self.recent[run.job_id] = tuple(rows[-RECENT_KEPT:])
+            self._file(run.job_id, rows[-RECENT_KEPT:])
         if was_open is not None:
             self.prune_versions(run.job_id)
+
+    def _file(self, job_id: str, rows: Sequence[Run]) -> None:
+        """Make these the recent rows of a job."""
+        for row in self.recent.get(job_id, ()):
+            del self._filed[row.id]
+        self._filed |= dict.fromkeys((row.id for row in rows), job_id)
+        if rows:
+            self.recent[job_id] = tuple(rows)
+        else:
+            self.recent.pop(job_id, None)
 
     def put_version(self, job: Job) -> None:
         """Keep this definition as a version."""
@@ -333,6 +346,7 @@ class ClusterState(NotifyTables):
         self._by_job, self._by_node, self._queued, self._held = {}, {}, {}, {}
         for run in self.open_runs.values():
             self._index(run)
+        self._filed = {row.id: id_ for id_, rows in self.recent.items() for row in rows}
 
     def check(self) -> None:
         """Raise AssertionError when an invariant does not hold."""
@@ -348,6 +362,7 @@ class ClusterState(NotifyTables):
         assert self._by_node == fresh._by_node, "open runs are indexed by node"
         assert self._queued == fresh._queued, "waiting runs are indexed"
         assert self._held == fresh._held, "held locks are indexed"
+        assert self._filed == fresh._filed, "recent rows are indexed"
         for name, holders in self._held.items():
             assert len(holders) <= min(holders.values()), f"{name} is held as often as it may be"
         assert set(fresh._due) <= set(self._due), "every next tick is in the heap"
