@@ -1,14 +1,14 @@
 """Which runs have begun to write: a node is asked about all of its runs at once.
 
 A run that is claimed ahead of its time, or waits for its turn on a busy node, has no output to follow
-yet. So nothing is followed before its writer says that there is something. In a burst most of what
-has begun is over a moment later, and its output comes with that of others: there a run is followed that
-is still active half a second after it was found to have begun.
+yet. So nothing is followed before its writer says that it has begun. In a burst most of what has begun
+is over a moment later, and its output comes with that of others: there a run is followed that had
+printed something and is still active half a second after that was seen.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple
 
@@ -22,7 +22,7 @@ AT_ONCE: Final = 500
 TOGETHER_SECONDS: Final = 0.05
 """What is to be asked for so soon is asked for now."""
 BURST: Final = 20
-"""More runs than that, due together on one node, are a burst."""
+"""More runs than that, waited for on one node at a time, are a burst."""
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class _Watched(NamedTuple):
     wish: Wish
     asks_at: float
     """When to ask next, as the loop counts."""
-    has_begun: bool = False
+    has_output: bool = False
 
 
 class Beginnings:
@@ -91,8 +91,8 @@ class Beginnings:
                 until = loop.time() + TOGETHER_SECONDS
                 due = [key for key, run in runs.items() if run.asks_at <= until]
                 some = due[:AT_ONCE]
-                begun = await self._begun_of(name, some)
-                self._note(runs, some, begun, is_burst=len(due) > BURST)
+                sizes = await self._sizes(name, some)
+                self._note(runs, some, sizes, is_burst=len(runs) > BURST)
         finally:
             del self._looking[name], self._runs[name]
 
@@ -100,7 +100,7 @@ class Beginnings:
         self,
         runs: dict[LogKey, _Watched],
         asked: Sequence[LogKey],
-        begun: Collection[LogKey],
+        sizes: Mapping[LogKey, int],
         *,
         is_burst: bool,
     ) -> None:
@@ -109,21 +109,24 @@ class Beginnings:
             run = runs.get(key)
             if run is None:
                 continue  # it ended meanwhile
-            if key in begun and (run.has_begun or not is_burst):
+            has_output = sizes.get(key, 0) > 0
+            if (has_output and run.has_output) if is_burst else key in sizes:
                 del runs[key]
                 self._begun(key, run.wish)
             else:
-                runs[key] = _Watched(run.wish, asks_at, has_begun=key in begun)
+                runs[key] = _Watched(run.wish, asks_at, has_output)
 
-    async def _begun_of(self, name: str, keys: Sequence[LogKey]) -> Collection[LogKey]:
-        """Return which of them have output, all when their node does not say."""
+    async def _sizes(self, name: str, keys: Sequence[LogKey]) -> Mapping[LogKey, int]:
+        """Return how much there is of those that have begun; something of all when it is silent."""
+        silent = dict.fromkeys(keys, 1)
         address = self._reach.address_of(name)
         if address is None:
-            return keys
+            return silent
         try:
             statuses = await self._reach.peers.logs_held(address, keys)
         except CronCordError as error:
-            # Each is asked for by itself; when this node stays silent, others may have some.
+            # Each is asked for by itself; while this node stays silent, others may have some.
             _log.info("%s does not say which of %d runs began: %s", name, len(keys), error)
-            return keys
-        return {key for key, status in zip(keys, statuses, strict=False) if status is not None}
+            return silent
+        held = zip(keys, statuses, strict=False)
+        return {key: status.size for key, status in held if status is not None}

@@ -146,6 +146,8 @@ class LiveLogs:
         records: list[Record] = []
         blocks: list[tuple[bytes, Block]] = []
         for log in self._logs.values():
+            if not (log.is_ending or log.end > log.handed_over or self._is_old(log)):
+                continue  # nothing has come, as in most of many that run at once
             self._in_flight_bytes += log.end - log.handed_over
             new = log.hand_over()
             cut, rest, end = self._cut(log)
@@ -178,14 +180,17 @@ class LiveLogs:
 
     def _cut(self, log: LiveLog) -> tuple[list[Block], list[Chunk], Position]:
         """Return the blocks to write now, the chunks after them, and where the blocks end."""
-        since = log.tail_since
-        is_old = since is not None and self._now() - since >= TAIL_AGE_SECONDS
+        is_old = self._is_old(log)
         is_long = log.end - log.blocks_end.offset >= BLOCK_BYTES
         if _fits_row(log) or not (log.is_ending or is_old or is_long):
             return [], log.tail, log.blocks_end
         everything = log.is_ending or is_old
         cut, end = cut_blocks(log.tail, log.blocks_end, everything=everything)
         return cut, [chunk for chunk in log.tail if chunk.offset >= end.offset], end
+
+    def _is_old(self, log: LiveLog) -> bool:
+        since = log.tail_since
+        return since is not None and self._now() - since >= TAIL_AGE_SECONDS
 
     def _needs_entry(self, log: LiveLog, *, is_noted: bool, has_blocks: bool) -> None:
         if log.finished or (has_blocks and not is_noted):

@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 PROGRESS_MAX: Final = 200
 """Of so many runs progress is reported while they run: the table of it goes to every node."""
 
+STOPPED_LOOK_SECONDS: Final = 1.0
+"""How often shims are looked after: a script may stop its own."""
+
 _WAKE_SECONDS = 0.2
 
 
@@ -60,6 +63,7 @@ class ProcessRunner:
         self._groups = groups
         self._forker = Forker(python)
         self._attempts: dict[LogKey, _Attempt] = {}
+        self._watch: asyncio.Task[None] | None = None
 
     @property
     def running(self) -> int:
@@ -86,6 +90,7 @@ class ProcessRunner:
         """Start the zygote; adopt the attempts of an earlier life and return them."""
         keys = await asyncio.to_thread(self._survey)
         await self._forker.start()
+        self._watch = asyncio.create_task(self._keep_awake(), name="shims-awake")
         for key in keys:
             supervision, launched = self._supervision(key), asyncio.Event()
             launched.set()
@@ -135,7 +140,9 @@ class ProcessRunner:
 
     async def stop(self) -> None:
         """Let go of everything; running scripts go on under their shims."""
-        tasks = [attempt.end for attempt in self._attempts.values()]
+        tasks: list[asyncio.Task[Any]] = [attempt.end for attempt in self._attempts.values()]
+        if self._watch is not None:
+            tasks.append(self._watch)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -149,7 +156,7 @@ class ProcessRunner:
         launched: asyncio.Event,
         story: Coroutine[Any, Any, ProcessEnd],
     ) -> _Attempt:
-        end = asyncio.create_task(_see_through(supervision, story))
+        end = asyncio.create_task(story)
         end.add_done_callback(lambda _: supervision.close())
         attempt = self._attempts[supervision.key] = _Attempt(supervision, launched, end)
         return attempt
@@ -160,10 +167,7 @@ class ProcessRunner:
         now_ms = milliseconds(self._clock.now())
         try:
             try:
-                directory = await asyncio.to_thread(
-                    order.write_order, self._runs, request, now_ms, self._groups
-                )
-                supervision.open_spool()
+                directory = await asyncio.to_thread(self._prepare, request, now_ms, supervision)
                 supervision.shim.meta = await self._forker.fork(directory)
             finally:
                 launched.set()
@@ -175,6 +179,20 @@ class ProcessRunner:
             except OSError:  # no room even for that: it is told all the same
                 return process_end(request.key, result)
         return await supervision.see_through()
+
+    def _prepare(self, request: LaunchRequest, now_ms: int, supervision: Supervision) -> Path:
+        directory = order.write_order(self._runs, request, now_ms, self._groups)
+        supervision.open_spool()
+        return directory
+
+    async def _keep_awake(self) -> None:
+        while True:
+            await asyncio.sleep(STOPPED_LOOK_SECONDS)
+            for attempt in tuple(self._attempts.values()):
+                if not attempt.end.done():
+                    # Out of descriptors, perhaps: it is looked after again in a second.
+                    with contextlib.suppress(OSError):
+                        attempt.supervision.shim.keep_awake()
 
     def _survey(self) -> list[LogKey]:
         """Find what earlier lives left, and drop what never started."""
@@ -209,16 +227,6 @@ class ProcessRunner:
 
     def _directory(self, key: LogKey) -> Path:
         return self._runs / order.directory_name(key)
-
-
-async def _see_through(
-    supervision: Supervision, story: Coroutine[Any, Any, ProcessEnd]
-) -> ProcessEnd:
-    watch = asyncio.create_task(supervision.shim.keep_awake())
-    try:
-        return await story
-    finally:
-        watch.cancel()
 
 
 def _names(key: LogKey) -> tuple[int, str]:

@@ -17,7 +17,6 @@ log = logging.getLogger(__name__)
 
 _EXIT_SECONDS = 0.2
 
-STOPPED_LOOK_SECONDS: Final = 1.0
 ANSWER_SECONDS: Final = 5.0
 """How long a shim may take to say that it sent the first signal."""
 
@@ -52,16 +51,14 @@ class ShimHandle:
             send(shim, signal.SIGCONT)
         return shim
 
-    async def keep_awake(self) -> None:
-        """Continue it whenever it was stopped, for ever; cancel to leave it alone.
+    def keep_awake(self) -> None:
+        """Continue it when it was stopped: a script of the same user may do that.
 
-        A script of the same user may stop it, before it has said that the script runs and later.
+        To be called now and then, also before it has said that its script runs.
         """
-        while True:
-            await asyncio.sleep(STOPPED_LOOK_SECONDS)
-            shim = self.process()
-            if shim is not None and shim.is_stopped:
-                send(shim, signal.SIGCONT)
+        shim = self.process()
+        if shim is not None and shim.is_stopped:
+            send(shim, signal.SIGCONT)
 
     async def link(self) -> ShimLink | None:
         """Return the connection to it, None when it does not listen."""
