@@ -270,6 +270,8 @@ class LaunchRequest(msgspec.Struct, frozen=True, kw_only=True):
     ionice: str = "none"
     cpu_percent: int | None = None
     """Of one processor; the whole tree together."""
+    not_before: float = 0.0
+    """When the script starts, on the machine's monotonic clock; all else is made ready before."""
 
 
 Outcome = Literal[

@@ -10,11 +10,20 @@ import contextlib
 import errno
 import os
 import signal
+import time
 from typing import Any, Final, NamedTuple, NoReturn
 
 from croncord.node.constraints import constrain
 from croncord.node.group import Group
-from croncord.node.spawn import IGNORED, Stumble, enter, is_plain, spawn
+from croncord.node.spawn import (
+    IGNORED,
+    Started,
+    Stumble,
+    enter,
+    is_plain,
+    spawn,
+    wait_for_instant,
+)
 
 _STAGES: Final = {
     "fork": "no process could be made for it",
@@ -43,6 +52,8 @@ class Launched(NamedTuple):
     stderr: int
     notes: str
     """What its reader should know, as a sentence; normally empty."""
+    at: float
+    """When it began, by the machine's monotonic clock."""
 
 
 def launch(order: dict[str, Any], group: Group | None = None) -> Launched:
@@ -54,7 +65,7 @@ def launch(order: dict[str, Any], group: Group | None = None) -> Launched:
     err_read, err_write = os.pipe()
     start = spawn if is_plain(order) else _fork
     try:
-        pid, notes = start(order, group, out_write, err_write)
+        started = start(order, group, out_write, err_write)
     except Stumble as stumble:
         os.close(out_read)
         os.close(err_read)
@@ -62,10 +73,10 @@ def launch(order: dict[str, Any], group: Group | None = None) -> Launched:
     finally:
         os.close(out_write)
         os.close(err_write)
-    return Launched(pid, out_read, err_read, notes)
+    return Launched(started.pid, out_read, err_read, started.note, started.at)
 
 
-def _fork(order: dict[str, Any], group: Group | None, out: int, err: int) -> tuple[int, str]:
+def _fork(order: dict[str, Any], group: Group | None, out: int, err: int) -> Started:
     """Start a script that has to be prepared by its own process. Raises Stumble."""
     word_read, word_write = os.pipe()
     try:
@@ -88,7 +99,7 @@ def _fork(order: dict[str, Any], group: Group | None, out: int, err: int) -> tup
         os.waitpid(pid, 0)
         stage, number, text = failure.split("\0", 2)
         raise Stumble(stage, OSError(int(number), text) if int(number) else ValueError(text))
-    return pid, note
+    return Started(pid, note, time.monotonic())
 
 
 def _become_script(
@@ -103,6 +114,7 @@ def _become_script(
         stage = "group"
         if group is not None:
             group.join()
+        wait_for_instant(order)
         stage = "limits"
         constrain(order, group)
         stage = "user"

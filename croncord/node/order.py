@@ -4,8 +4,9 @@ The order is JSON: `run_id`, `attempt`, `prepared_ms`, `argv`, `script` (its pat
 `environment` (all of it), `directory`, `directory_is_wanted` (false: the home directory, which may
 be missing), `user`, `uid`, `gid`, `groups` (null: no change), `timeout_seconds`,
 `kill_grace_seconds`, `log_bytes`, `on_limit`, `memory_bytes`, `processes`, `open_files` (null: no
-limit), `umask`, `nice`, `ionice`, `cpu_percent` (null: no limit), `group` (null: none; else the
-directories of its control group, see `croncord.node.group`).
+limit), `umask`, `nice`, `ionice`, `cpu_percent` (null: no limit), `not_before` (seconds on the
+machine's monotonic clock), `group` (null: none; else the directories of its control group, see
+`croncord.node.group`).
 """
 
 import json
@@ -88,6 +89,7 @@ def write_order(
         "nice": request.nice,
         "ionice": request.ionice,
         "cpu_percent": request.cpu_percent,
+        "not_before": request.not_before,
         "group": groups.places(directory.name, _roles(request)),
     }
     _write(draft / rundir.ORDER, json.dumps(order).encode(), 0o600)

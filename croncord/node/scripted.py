@@ -48,7 +48,7 @@ class ScriptedMachine:
     """Everything on a machine that goes on without the daemon."""
 
     def __init__(self, clock: Clock, play: Callable[[LaunchRequest], Play]) -> None:
-        self._clock = clock
+        self.clock = clock
         self._play = play
         self.parts: dict[LogKey, Part] = {}
         """What is known of each attempt until it is forgotten."""
@@ -69,7 +69,7 @@ class ScriptedMachine:
         if request.key in self.parts:
             return
         play = self._play(request)
-        part = self.parts[request.key] = Part(request, play, self._clock.now())
+        part = self.parts[request.key] = Part(request, play, self.clock.now())
         if play.start_error:
             self._finish(part, "start_failed")
             return
@@ -83,7 +83,7 @@ class ScriptedMachine:
         if part.over.is_set() or part.outcome:
             return
         part.outcome = outcome
-        part.signalled_at = self._clock.now()
+        part.signalled_at = self.clock.now()
         term_seconds = part.play.term_seconds
         takes = grace_seconds if term_seconds is None else min(term_seconds, grace_seconds)
         if takes <= 0:
@@ -93,7 +93,7 @@ class ScriptedMachine:
 
     def _after(self, part: Part, seconds: float, outcome: Outcome) -> None:
         async def act() -> None:
-            await self._clock.sleep(seconds)
+            await self.clock.sleep(seconds)
             if outcome == "timed_out" and not part.outcome:
                 self.end(part, part.request.kill_grace_seconds, outcome)
             elif outcome in ("exited", part.outcome):
@@ -105,7 +105,7 @@ class ScriptedMachine:
         if part.over.is_set():
             return
         part.outcome = outcome
-        part.ended_at = self._clock.now()
+        part.ended_at = self.clock.now()
         part.over.set()
         own = asyncio.current_task()
         for task in part.tasks:
@@ -125,7 +125,8 @@ class ScriptedRunner:
         return sorted(self._machine.parts)
 
     async def launch(self, request: LaunchRequest) -> None:
-        """Begin to play a script."""
+        """Begin to play a script when its instant has come."""
+        await self._machine.clock.sleep(request.not_before - self._machine.clock.monotonic())
         self._machine.start(request)
 
     async def wait(self, key: LogKey) -> ProcessEnd:

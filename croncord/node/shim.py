@@ -121,10 +121,11 @@ class Shim:
     def see_through(self, tell_ready: Callable[[], None]) -> None:
         """Start the script, stay until it has ended, write the result."""
         self._watch_children()
-        self._started_ms, self._started = time.time_ns() // 1_000_000, time.monotonic()
+        self._begin(time.monotonic())
         try:
             self._make_group()
             launched = launch(self._order, self._group)
+            self._begin(launched.at)
         except LaunchError as error:
             self._outcome, self._notes = "start_failed", [str(error)]
             self._has_children = False
@@ -137,6 +138,10 @@ class Shim:
             self._turn()
         self._read_the_rest()
         self._write_result()
+
+    def _begin(self, at: float) -> None:
+        self._started = at
+        self._started_ms = time.time_ns() // 1_000_000 - int((time.monotonic() - at) * 1000)
 
     def _make_group(self) -> None:
         group = group_of(self._order)

@@ -8,8 +8,9 @@ Imported by the shim: standard library only.
 
 import os
 import signal
+import time
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from croncord.node.group import Group
 
@@ -49,22 +50,33 @@ def is_plain(order: Mapping[str, Any]) -> bool:
     )
 
 
-def spawn(order: Mapping[str, Any], group: Group | None, out: int, err: int) -> tuple[int, str]:
-    """Start the script of a plain order; returns its pid and a note for the reader.
+class Started(NamedTuple):
+    """A script that began."""
+
+    pid: int
+    note: str
+    """For the reader; normally empty."""
+    at: float
+    """By the machine's monotonic clock."""
+
+
+def spawn(order: Mapping[str, Any], group: Group | None, out: int, err: int) -> Started:
+    """Start the script of a plain order when its instant has come.
 
     The script inherits directory, umask and group, so this process takes them on for a moment.
     Raises Stumble.
     """
-    stage, note = "directory", ""
+    stage, note = "group", ""
     own = os.open(".", os.O_RDONLY | os.O_DIRECTORY)
-    os.umask(order["umask"])
     try:
+        if group is not None:
+            group.join()
+        wait_for_instant(order)
+        os.umask(order["umask"])
+        stage = "directory"
         note = enter(order)
         stage = "script"
         os.close(os.open(order["script"], os.O_RDONLY))
-        stage = "group"
-        if group is not None:
-            group.join()
         stage = "interpreter"
         argv = order["argv"]
         pid = os.posix_spawn(
@@ -80,6 +92,7 @@ def spawn(order: Mapping[str, Any], group: Group | None, out: int, err: int) -> 
             setsigmask=(),
             setsigdef=IGNORED,
         )
+        at = time.monotonic()
     except (OSError, ValueError) as error:  # a value with a zero byte, for one
         raise Stumble(stage, error) from error
     finally:
@@ -88,7 +101,15 @@ def spawn(order: Mapping[str, Any], group: Group | None, out: int, err: int) -> 
         os.umask(_OWN_UMASK)
         os.fchdir(own)
         os.close(own)
-    return pid, note
+    return Started(pid, note, at)
+
+
+def wait_for_instant(order: Mapping[str, Any]) -> None:
+    """Wait until the script may start.
+
+    Joining a control group can take the kernel 20 ms and more, so it is done before.
+    """
+    time.sleep(max(0.0, order["not_before"] - time.monotonic()))
 
 
 def enter(order: Mapping[str, Any]) -> str:

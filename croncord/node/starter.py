@@ -1,4 +1,4 @@
-"""From a claimed run to a started script: wait until it is due, ask once more, note it, launch."""
+"""From a claimed run to a started script: wait until it is nearly due, ask once more, note it, launch."""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -21,6 +21,8 @@ from croncord.raft.port import Replica
 
 LATE_SECONDS: Final = 5.0
 """Who is so late with a start, because the machine slept or restarted, asks the cluster first."""
+HEAD_START_SECONDS: Final = 0.1
+"""So long before its instant a start is noted and its shim made, which then waits for it."""
 
 _LOOK_SECONDS = 1.0
 _RETRY_SECONDS = 0.5
@@ -76,21 +78,26 @@ class Starter:
             secrets = job_secrets(self._replica.state, job.spec, self._vault)
         except (NotFound, StoreError) as error:
             return self._not_started(key, f"{error.message}. {error.hint}".strip())
-        request = _request(run, job, self._name, upstream)
-        await self._launch(msgspec.structs.replace(request, secrets=secrets))
+        early_seconds = (run.due_at - self._leader_now()).total_seconds()
+        request = msgspec.structs.replace(
+            _request(run, job, self._name, upstream),
+            secrets=secrets,
+            not_before=self._clock.monotonic() + max(0.0, early_seconds),
+        )
+        await self._launch(request)
         return None
 
     async def _wait_until_due(self, key: LogKey) -> Run:
-        """Return the run as it is when it may start, or as soon as its end is asked for."""
+        """Return the run as it is just before it may start, or as soon as its end is asked for."""
         is_confirmed = False
         while True:
             run = self._current(key)
             early_seconds = (run.due_at - self._leader_now()).total_seconds()
             if run.kill is not None:
                 return run
-            if early_seconds > 0:
+            if early_seconds > HEAD_START_SECONDS:
                 # In short steps: the clock or its offset may be corrected meanwhile.
-                await self._clock.sleep(min(early_seconds, _LOOK_SECONDS))
+                await self._clock.sleep(min(early_seconds - HEAD_START_SECONDS, _LOOK_SECONDS))
             elif not is_confirmed and self._lateness_seconds(run) > LATE_SECONDS:
                 is_confirmed = await self._ask_again()
             else:

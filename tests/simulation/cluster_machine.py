@@ -167,8 +167,9 @@ class SimulatedRunner:
 
     async def launch(self, request: LaunchRequest) -> None:
         # Known at once, as the real one does it: a kill that comes now waits for the start.
-        self._machine.order(request, self._rng.uniform(0, 0.06))
-        await asyncio.sleep(0.06)
+        early_seconds = max(0.0, request.not_before - asyncio.get_running_loop().time())
+        self._machine.order(request, early_seconds + self._rng.uniform(0, 0.06))
+        await asyncio.sleep(early_seconds + 0.06)
 
     async def wait(self, key: LogKey) -> ProcessEnd:
         part = self._part(key)

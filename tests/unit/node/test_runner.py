@@ -11,6 +11,7 @@ import pwd
 import signal
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,14 @@ async def test_output_and_exit_status_come_back(bench):
     assert end.cpu_seconds is not None
     assert end.max_rss_bytes > 0
     assert end.detail == ""
+
+
+@pytest.mark.parametrize("changes", [{}, {"open_files": 64}], ids=["spawned", "forked"])
+async def test_all_is_made_ready_ahead_and_the_script_starts_at_its_instant(bench, changes):
+    instant, due = time.monotonic() + 0.3, time.time() + 0.3
+    key, end = await bench.run('echo "$EPOCHREALTIME"', not_before=instant, **changes)
+    assert float(bench.logs.output(key)) >= due - 0.01
+    assert end.started_at.timestamp() >= due - 0.01
 
 
 async def test_a_script_that_dies_of_a_signal_says_which(bench):
