@@ -9,8 +9,16 @@ from croncord.web.api.body import JSON_BYTES_MAX
 from croncord.web.api.metrics import REQUESTS, RequestTally
 from croncord.web.api.table import ENDPOINTS
 from croncord.web.errors import ErrorPage
-from croncord.web.middleware import check_caller, check_site, observe, set_headers, tell_errors
+from croncord.web.middleware import (
+    check_caller,
+    check_site,
+    observe,
+    set_headers,
+    take_form,
+    tell_errors,
+)
 from croncord.web.parts import DESK, SITE, Site
+from croncord.web.routes import with_any_names
 from croncord.web.stream import end_streams_on_shutdown
 
 FORM_OVERHEAD_BYTES = 64 * 1024
@@ -34,7 +42,13 @@ def create_app(
     """
     requests = RequestTally()
     app = web.Application(
-        middlewares=[observe(requests.count), tell_errors(error_page), check_site, check_caller],
+        middlewares=[
+            observe(requests.count),
+            tell_errors(error_page),
+            check_site,
+            take_form,
+            check_caller,
+        ],
         client_max_size=JSON_BYTES_MAX + FORM_OVERHEAD_BYTES,
     )
     app[DESK] = desk
@@ -42,5 +56,6 @@ def create_app(
     app[REQUESTS] = requests
     app.on_response_prepare.append(set_headers)
     end_streams_on_shutdown(app)
-    app.add_routes([*(endpoint.route() for endpoint in ENDPOINTS), *peer_routes, *extra_routes])
+    api = (endpoint.route() for endpoint in ENDPOINTS)
+    app.add_routes(with_any_names([*api, *peer_routes, *extra_routes]))
     return app

@@ -19,7 +19,7 @@ CSRF_HEADER = "X-CSRF-Token"
 CSRF_FIELD = "csrf_token"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 TOKEN_CHARACTERS_MAX = 512
-_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 _WHO: web.RequestKey[Who] = web.RequestKey("who", Who)
 
 
@@ -69,7 +69,7 @@ async def check_csrf(request: web.Request) -> None:
     if request.method in SAFE_METHODS or found is None or not found.csrf:
         return
     sent = request.headers.get(CSRF_HEADER)
-    if sent is None and request.content_type in _FORMS:
+    if sent is None and request.content_type in FORMS:
         field = (await request.post()).get(CSRF_FIELD)
         sent = field if isinstance(field, str) else None
     if not hmac.compare_digest((sent or "").encode(errors="replace"), found.csrf.encode()):

@@ -1,5 +1,6 @@
 """What every request passes: note and log, errors, host and origin, who asks; and every header."""
 
+import asyncio
 import contextlib
 import logging
 import time
@@ -8,11 +9,12 @@ from collections.abc import Callable
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from croncord.errors import Unauthenticated
+from croncord.errors import Malformed, Unauthenticated
 from croncord.service.agreement import ReadNote, caller_address, read_note
 from croncord.web import auth, errors
+from croncord.web.api.body import BODY_SECONDS
 from croncord.web.host_check import check_host, check_origin, is_own_machine
-from croncord.web.parts import DESK, SITE, is_public
+from croncord.web.parts import DESK, SITE, is_api, is_public
 from croncord.web.stream import stream_ended
 
 RequestCounter = Callable[[str, str, int], None]
@@ -118,6 +120,18 @@ async def check_site(request: web.Request, handler: Handler) -> web.StreamRespon
     if request.path not in {"/healthz", "/readyz"}:
         check_host(request)
         check_origin(request)
+    return await handler(request)
+
+
+@web.middleware
+async def take_form(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Have a form come in as a whole before anything looks at it; one that drips is refused."""
+    if request.content_type in auth.FORMS and not is_api(request.path):
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                await request.post()
+        except TimeoutError:
+            raise Malformed(f"the form did not arrive within {BODY_SECONDS:.0f} seconds") from None
     return await handler(request)
 
 

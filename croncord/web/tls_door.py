@@ -8,9 +8,8 @@ import asyncio
 import contextlib
 import logging
 import socket
+from collections.abc import Callable
 from typing import Final
-
-from aiohttp import web
 
 from croncord.tls.identity import NodeTls
 from croncord.web.greeting import HELLO_BYTES_MAX, Greeting, read_greeting
@@ -21,7 +20,7 @@ HANDSHAKES_MAX: Final = 256
 _GOODBYE_SECONDS: Final = 1.0
 _LOOK_AGAIN_SECONDS: Final = 0.02
 _REST_SECONDS: Final = 0.2
-_BACKLOG: Final = 128
+BACKLOG: Final = 128
 _ANSWER: Final = (
     b'{"type":"about:blank","title":"This port speaks HTTPS","status":400,'
     b'"detail":"the request came without TLS, and this port speaks HTTPS",'
@@ -38,8 +37,8 @@ _log = logging.getLogger(__name__)
 class TlsDoor:
     """Accepts connections for an application until it is closed."""
 
-    def __init__(self, server: web.Server, tls: NodeTls) -> None:
-        self._server = server
+    def __init__(self, guests: Callable[[], asyncio.Protocol], tls: NodeTls) -> None:
+        self._guests = guests
         self._tls = tls
         self._listeners: list[socket.socket] = []
         self._accepting: set[asyncio.Task[None]] = set()
@@ -53,7 +52,7 @@ class TlsDoor:
         try:
             for family, *_, address in dict.fromkeys(found):
                 self._listeners.append(
-                    socket.create_server(address, family=family, backlog=_BACKLOG)
+                    socket.create_server(address, family=family, backlog=BACKLOG)
                 )
         except OSError:
             await self.close()
@@ -110,10 +109,10 @@ class TlsDoor:
         loop = asyncio.get_running_loop()
         contexts = self._tls.contexts
         if greeting == "plain":
-            await loop.connect_accepted_socket(self._server, sock)
+            await loop.connect_accepted_socket(self._guests, sock)
             return
         await loop.connect_accepted_socket(
-            self._server,
+            self._guests,
             sock,
             ssl=contexts.nodes if greeting == "node" else contexts.web,
             ssl_handshake_timeout=HANDSHAKE_SECONDS,

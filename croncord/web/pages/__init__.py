@@ -27,6 +27,7 @@ from croncord.web.pages.saved_views import SavedViewPages
 from croncord.web.pages.settings import SettingsPages
 from croncord.web.pages.versions import VersionPage
 from croncord.web.pages.why import WhyPage
+from croncord.web.routes import with_any_names
 
 __all__ = ["page_routes", "render_error", "setup_pages", "setup_templates"]
 
@@ -64,4 +65,4 @@ def setup_pages(app: web.Application, desk: Desk, logs: RunLogs) -> None:
     frame = Frame(desk, logs)
     app[FRAME] = frame
     setup_templates(app)
-    app.add_routes(page_routes(frame))
+    app.add_routes(with_any_names(page_routes(frame)))

@@ -19,6 +19,12 @@ async def test_a_created_job_tells_its_address_and_version(door):
     assert await door.get(f"{JOBS}/{made['id']}") == made
 
 
+@pytest.mark.parametrize("name", ["{job}", "a}b", "50%", "a;b", "a?b#c", "a+b", "ä €"])
+async def test_a_job_is_reached_by_its_name_whatever_it_is(door, name):
+    made = await door.ask("POST", JOBS, json={"name": name, "script": "true\n"})
+    assert (await door.get(made.headers["Location"]))["name"] == name
+
+
 async def test_put_creates_then_replaces(door):
     first = await door.ask("PUT", f"{JOBS}/x", json={"script": "true\n"})
     second = await door.ask("PUT", f"{JOBS}/x", json={"script": "false\n"})

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 from certificates import NOW, STRANGER, node_tls, write_files
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from peer_server import free_port
 
@@ -55,6 +55,7 @@ def test_a_connection_is_known_by_how_it_begins(begun, greeting):
     assert read_greeting(begun) == greeting
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.integers(0, 600))
 def test_any_beginning_is_known_or_waited_for(noise, cut):
     for begun in (noise, b"\x16\x03\x01" + noise, hello(NODE_PROTOCOL)[:cut] + noise):
