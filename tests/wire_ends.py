@@ -27,7 +27,10 @@ class End:
         )
 
     def knows(self, other):
-        self.transport.addNode(voter(other.transport._name, other.address))
+        self.knows_address(other.transport._name, other.address)
+
+    def knows_address(self, name, address):
+        self.transport.addNode(voter(name, address))
 
     def turn(self):
         self.transport.on_tick()
