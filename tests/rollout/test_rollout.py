@@ -121,7 +121,8 @@ def test_the_cluster_goes_on_when_the_plug_of_the_leader_is_pulled(cluster):
 def test_an_upgrade_harms_no_script_and_loses_or_doubles_no_tick(cluster, next_wheel):
     first = cluster.hosts[0]
     before = releases(cluster)
-    create(cluster, first, "ticking", "echo tick\n", schedule=f"*/{TICK_SECONDS} * * * * *")
+    every = f"*/{TICK_SECONDS} * * * * *"
+    create(cluster, first, "ticking", "echo tick\n", schedule=every, overlap="allow")
     busy = [f"busy-{number}" for number in range(BUSY_JOBS)]
     for name in busy:
         witness = f"echo $CRONCORD_NOMINAL_TIME >>/var/tmp/{name}\n"
