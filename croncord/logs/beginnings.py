@@ -2,8 +2,9 @@
 
 A run that is claimed ahead of its time, or waits for its turn on a busy node, has no output to follow
 yet. So nothing is followed before its writer says that it has begun. In a burst most of what has begun
-is over a moment later, and its output comes with that of others: there a run is followed that had
-printed something and is still active half a second after that was seen.
+is over a moment later, and its output comes with that of others. So there a run is followed that has
+printed something and is still active half a second after that was seen; when it is sealed, and its end is
+not told within five seconds, its copy does not wait for that any longer.
 """
 
 import asyncio
@@ -14,7 +15,8 @@ from typing import Final, NamedTuple
 
 from croncord.errors import CronCordError
 from croncord.logs.copying import Reach, Wish
-from croncord.ports import LogKey
+from croncord.model import LogInfo
+from croncord.ports import LogKey, LogStatus
 
 LOOK_SECONDS: Final = 0.5
 """How soon a run that had not begun is asked for again; its end is told anyhow."""
@@ -24,6 +26,9 @@ TOGETHER_SECONDS: Final = 0.05
 BURST: Final = 20
 """More runs than that, waited for on one node at a time, are a burst."""
 
+SEALED_LOOKS: Final = 10
+
+_SOMETHING: Final = LogStatus(size=1, complete=False, info=LogInfo(bytes=1))
 _log = logging.getLogger(__name__)
 
 
@@ -33,7 +38,8 @@ class _Watched(NamedTuple):
     wish: Wish
     asks_at: float
     """When to ask next, as the loop counts."""
-    has_output: bool = False
+    looks: int = 0
+    """How often in a row it was found worth following."""
 
 
 class Beginnings:
@@ -91,42 +97,50 @@ class Beginnings:
                 until = loop.time() + TOGETHER_SECONDS
                 due = [key for key, run in runs.items() if run.asks_at <= until]
                 some = due[:AT_ONCE]
-                sizes = await self._sizes(name, some)
-                self._note(runs, some, sizes, is_burst=len(runs) > BURST)
+                found = await self._held(name, some)
+                self._note(runs, found, is_burst=len(runs) > BURST)
         finally:
             del self._looking[name], self._runs[name]
 
     def _note(
         self,
         runs: dict[LogKey, _Watched],
-        asked: Sequence[LogKey],
-        sizes: Mapping[LogKey, int],
+        found: Mapping[LogKey, LogStatus | None],
         *,
         is_burst: bool,
     ) -> None:
         asks_at = asyncio.get_running_loop().time() + LOOK_SECONDS
-        for key in asked:
+        for key, status in found.items():
             run = runs.get(key)
             if run is None:
                 continue  # it ended meanwhile
-            has_output = sizes.get(key, 0) > 0
-            if (has_output and run.has_output) if is_burst else key in sizes:
+            wanted = 0 if status is None else _looks(status, is_burst=is_burst)
+            if wanted and run.looks + 1 >= wanted:
                 del runs[key]
                 self._begun(key, run.wish)
             else:
-                runs[key] = _Watched(run.wish, asks_at, has_output)
+                runs[key] = _Watched(run.wish, asks_at, run.looks + 1 if wanted else 0)
 
-    async def _sizes(self, name: str, keys: Sequence[LogKey]) -> Mapping[LogKey, int]:
-        """Return how much there is of those that have begun; something of all when it is silent."""
-        silent = dict.fromkeys(keys, 1)
+    async def _held(self, name: str, keys: Sequence[LogKey]) -> Mapping[LogKey, LogStatus | None]:
+        """Return what a node has of these; when it is silent, others may have something of each."""
+        silent = dict.fromkeys(keys, _SOMETHING)
         address = self._reach.address_of(name)
         if address is None:
             return silent
         try:
             statuses = await self._reach.peers.logs_held(address, keys)
         except CronCordError as error:
-            # Each is asked for by itself; while this node stays silent, others may have some.
+            # Each is asked for by itself, which says so again when it fails.
             _log.info("%s does not say which of %d runs began: %s", name, len(keys), error)
             return silent
-        held = zip(keys, statuses, strict=False)
-        return {key: status.size for key, status in held if status is not None}
+        nothing: dict[LogKey, LogStatus | None] = dict.fromkeys(keys)
+        return nothing | dict(zip(keys, statuses, strict=False))
+
+
+def _looks(status: LogStatus, *, is_burst: bool) -> int:
+    """Return how many looks in a row must find a run like this before it is followed; 0: never."""
+    if not is_burst:
+        return 1
+    if not status.info.bytes:
+        return 0
+    return SEALED_LOOKS if status.complete else 2

@@ -112,7 +112,7 @@ async def test_runs_that_have_not_begun_are_asked_for_in_one_call(tmp_path):
         await until(lambda: n1.server.asked)
         assert set(n1.server.asked) == {HELD}
         at = await n1.store.open(KEYS[0], started_at=NOMINAL)
-        at = await n1.store.append(KEYS[0], at, out("a\n"))
+        await n1.store.append(KEYS[0], at, out("a\n"))
         await until(lambda: n2.store.status(KEYS[0]) is not None)
         assert all(KEYS[0].run_id in path for _, path in n1.server.asked if path != HELD[1])
         infos = await small_outputs(n1, KEYS[1:])
@@ -139,3 +139,23 @@ async def test_what_is_dropped_is_not_asked_for(tmp_path):
         n2.replicator.drop(KEYS[1])
         assert n2.replicator.wanted == set()
         assert n2.store.status(KEYS[0]) is None
+
+
+async def test_in_a_burst_only_what_prints_and_goes_on_is_followed(tmp_path):
+    silent, loud, *ended = KEYS
+    async with two_nodes(tmp_path) as (n1, n2):
+        await n1.store.open(silent, started_at=NOMINAL)
+        at = await n1.store.open(loud, started_at=NOMINAL)
+        await n1.store.append(loud, at, out("working\n"))
+        infos = await small_outputs(n1, ended)
+        for key in KEYS:
+            n2.replicator.want(key, ["n1", "n2"], None)
+        await until(lambda: n2.store.status(loud) is not None)
+        followed = {path for _, path in n1.server.asked if path != HELD[1]}
+        assert followed == {f"/internal/v1/logs/{loud.run_id}/1?offset=0&follow=1"}
+        for key, info in infos.items():
+            n2.replicator.want(key, ["n1", "n2"], info)
+        await until(lambda: n2.replicator.wanted == {silent, loud})
+        assert WHOLE in n1.server.asked
+        # The burst is over: what is left is followed, though it is silent.
+        await until(lambda: n2.store.status(silent) is not None)
