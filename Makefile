@@ -22,6 +22,7 @@ test: $(VENV)/.tested browser-tools  ## style, types, and all tests but the slow
 	$(BIN)/python -m pytest
 	$(BIN)/python -m pytest -m 'simulation and not slow'
 	$(BIN)/python -m pytest -m 'cluster and not slow'
+	$(BIN)/python -m pytest -m guard
 	$(BIN)/python -m pytest -m hostile
 	CRONCORD_REQUIRE_BROWSER=1 $(BIN)/python -m pytest -m 'browser and not slow'
 

@@ -71,7 +71,7 @@ def wrong_fields(
         yield FieldError(path, "must be an object with named fields")
         return
     annotations = field_types(kind)
-    required = {f.name for f in msgspec.structs.fields(kind) if f.required}
+    required = _required(kind)
     for name in data:
         if name not in annotations:
             yield FieldError(f"{path}{str(name)[:64]}", _unknown(str(name), list(annotations)))
@@ -87,6 +87,11 @@ def field_types(kind: type[msgspec.Struct]) -> dict[str, Any]:
     """Return the annotations of a struct's fields, in order."""
     hints = typing.get_type_hints(kind, include_extras=True)
     return {field.name: hints[field.name] for field in msgspec.structs.fields(kind)}
+
+
+@cache
+def _required(kind: type[msgspec.Struct]) -> frozenset[str]:
+    return frozenset(field.name for field in msgspec.structs.fields(kind) if field.required)
 
 
 def _unknown(name: str, known: Sequence[str]) -> str:

@@ -7,10 +7,10 @@ to it, with daily jobs that are not due meanwhile. Then:
 
 - created in bulk: how many a second, 16 connections at once, each job agreed and durable;
 - one by one: milliseconds of each creation on one kept-alive connection, one after another;
-- memory of each daemon, and per job more than with none;
+- memory of each daemon's own, per job more than with none, and pages of its files in memory;
 - the share of a processor that each daemon takes when nothing is due;
 - the leader is killed while one tick a second is due: seconds from the kill to the first decision
-  of the next leader, beside the same with a table of ten.
+  of the next leader, beside the same with an empty table.
 """
 
 import argparse
@@ -36,11 +36,13 @@ from stage import (
 AT_ONCE = 16
 ONE_BY_ONE = 300
 KILLS = 5
+IDLE_SECONDS = 30
 
 
-def rss_mib(nodes: Fleet) -> list[float]:
-    """Memory of each daemon."""
-    return [footprint(node.process.pid).rss_mib for node in nodes.nodes]
+def memory(nodes: Fleet) -> tuple[float, float]:
+    """Mebibytes that a daemon has of its own, and of files, on average."""
+    found = [footprint(node.process.pid) for node in nodes.nodes]
+    return statistics.mean(f.own_mib for f in found), statistics.mean(f.mapped_mib for f in found)
 
 
 def fill(nodes: Fleet, first: int, last: int) -> float:
@@ -70,6 +72,7 @@ def one_by_one(nodes: Fleet, mark: int) -> list[float]:
 def first_decisions(nodes: Fleet, kills: int) -> list[float]:
     """Kill leaders; returns seconds from each kill to the first decision of the next one."""
     found = []
+    one_tick_a_second(nodes.leader(), nodes.directory / "witness")
     for _ in range(kills):
         leader = nodes.leader()
         term = leader.get("/api/v1/cluster")["term"]
@@ -86,7 +89,16 @@ def first_decisions(nodes: Fleet, kills: int) -> list[float]:
         found.append(min(decided) - killed)
         leader.start()
         nodes.wait_ready()
+    for second in range(10):
+        nodes.leader().call("DELETE", f"/api/v1/jobs/tick-{second}")
     return found
+
+
+def idle(nodes: Fleet) -> None:
+    """Print what daemons take when nothing is due."""
+    time.sleep(10)
+    taken = cpu_percent(nodes.nodes, IDLE_SECONDS)
+    say(" " * 13 + "processor when idle: " + ", ".join(f"{one:.2f} %" for one in taken))
 
 
 def main() -> None:
@@ -96,29 +108,24 @@ def main() -> None:
     sizes = parser.parse_args().jobs
     with fleet() as nodes:
         say(f"three nodes ({machine()})")
-        one_tick_a_second(nodes.leader(), nodes.directory / "witness")
         time.sleep(5)
-        empty, before = rss_mib(nodes), 0
-        say(f"{10:>7} jobs: {statistics.mean(empty):.0f} MiB a daemon")
-        kills = {10: first_decisions(nodes, KILLS)}
+        (own, mapped), before = memory(nodes), 0
+        say(f"{0:>7} jobs: {own:.0f} MiB a daemon and {mapped:.0f} MiB of files")
+        idle(nodes)
+        kills = {0: first_decisions(nodes, KILLS)}
         times = {}
-        empty = rss_mib(nodes)
+        empty = memory(nodes)[0]
         for size in sizes:
             rate = fill(nodes, before, size)
             before = size
             times[size] = one_by_one(nodes, size)
-            time.sleep(10)
-            taken = rss_mib(nodes)
-            each = (statistics.mean(taken) - statistics.mean(empty)) * 2**20 / size
+            time.sleep(5)
+            own, mapped = memory(nodes)
             say(
-                f"{size:>7} jobs: {rate:.0f} created a second in bulk;"
-                f" {statistics.mean(taken):.0f} MiB a daemon ({min(taken):.0f} to {max(taken):.0f}),"
-                f" {each:.0f} bytes a job"
+                f"{size:>7} jobs: {rate:.0f} created a second in bulk; {own:.0f} MiB a daemon,"
+                f" {(own - empty) * 2**20 / size:.0f} bytes a job, and {mapped:.0f} MiB of files"
             )
-            nodes.leader().post("/api/v1/cluster/pause")
-            idle = cpu_percent(nodes.nodes, 20)
-            nodes.leader().post("/api/v1/cluster/resume")
-            say(" " * 13 + "processor: " + ", ".join(f"{one:.2f} %" for one in idle) + " a daemon")
+            idle(nodes)
             kills[size] = first_decisions(nodes, KILLS)
         heading("create one by one")
         for size, found in times.items():

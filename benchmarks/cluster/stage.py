@@ -21,7 +21,11 @@ from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 
-from fleet import TOKEN, Fleet, FleetNode  # found by the line above
+# Found by the line above.
+from fleet import TOKEN, Fleet, FleetNode, wait_for
+from growing_fleet import GrowingFleet
+
+__all__ = ["Fleet", "FleetNode", "GrowingFleet", "wait_for"]
 
 TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
 WITNESS = 'echo "$EPOCHREALTIME ${CRONCORD_NOMINAL_TIME:-$1} $CRONCORD_JOB $N" >> %s\n'
@@ -143,18 +147,22 @@ class Footprint(NamedTuple):
     """What a process has taken so far."""
 
     cpu_seconds: float
-    rss_mib: float
+    own_mib: float
+    """Memory of its own."""
+    mapped_mib: float
+    """Pages of its files that are in memory; the machine takes them back when it needs them."""
     descriptors: int
 
 
 def footprint(pid: int) -> Footprint:
-    """Look up a process: processor time without that of children, memory, open files."""
+    """Look up a process; processor time is without that of children."""
     place = Path(f"/proc/{pid}")
     fields = (place / "stat").read_text().rpartition(")")[2].split()
-    pages = int((place / "statm").read_text().split()[1])
+    status = dict(line.split(":", 1) for line in (place / "status").read_text().splitlines())
     return Footprint(
         (int(fields[11]) + int(fields[12])) * TICK_SECONDS,
-        pages * os.sysconf("SC_PAGE_SIZE") / 2**20,
+        int(status["RssAnon"].split()[0]) / 1024,
+        int(status["RssFile"].split()[0]) / 1024,
         len(list((place / "fd").iterdir())),
     )
 
