@@ -43,6 +43,15 @@ def add_parser(nouns: Nouns[Any]) -> None:
         action="store_true",
         help="ask for a new one, or read it from standard input; ends the person's sessions",
     )
+    own = add_verb(
+        verbs,
+        "password",
+        connected(change_password),
+        "choose another password for yourself; asks for the present one, ends your sessions",
+        example="croncord user password ada",
+        prints_data=False,
+    )
+    own.add_argument("name", metavar="NAME", help="who you are")
     sign_out = add_verb(
         verbs,
         "sign-out",
@@ -87,6 +96,17 @@ async def edit_user(client: Client, args: argparse.Namespace) -> None:
         say_json(user)
     else:
         say(f"Changed {words.cell(user['name'])}, role {reach_words(user)}.")
+
+
+async def change_password(client: Client, args: argparse.Namespace) -> None:
+    """Replace a password by who knows it; read from two lines where nobody is at a terminal."""
+    if sys.stdin.isatty():
+        current = getpass.getpass("Present password: ")
+    else:
+        current = sys.stdin.readline().rstrip("\r\n")
+    body = {"current_password": current, "password": read_password()}
+    await client.put(path_of("users", args.name, "password"), body)
+    say(f"The password of {words.cell(args.name)} is changed; their sessions have ended.")
 
 
 async def sign_out_user(client: Client, args: argparse.Namespace) -> None:

@@ -3,6 +3,7 @@
 import msgspec
 
 from croncord.raft.access_commands import (
+    ChangePassword,
     EndSession,
     EndSessions,
     PutLink,
@@ -48,6 +49,18 @@ def put_user(state: ClusterState, command: PutUser) -> Outcome:
         return refuse("not_found", "the user was removed meanwhile")
     state.users[command.user.name] = command.user
     return Outcome(command.user)
+
+
+def change_password(state: ClusterState, command: ChangePassword) -> Outcome:
+    """Replace the password, if it is still the one that was known."""
+    user = state.users.get(command.name)
+    if user is None:
+        return refuse("not_found", "the user was removed meanwhile")
+    if user.password != command.known:
+        return refuse("conflict", "the password was changed meanwhile", "current_password")
+    changed = msgspec.structs.replace(user, password=command.password)
+    state.users[command.name] = changed
+    return Outcome(changed)
 
 
 def remove_user(state: ClusterState, command: RemoveUser) -> Outcome:

@@ -50,6 +50,16 @@ class PutUser(Command, frozen=True, kw_only=True):
     """Refuse to create: the user may have been removed since they were read."""
 
 
+class ChangePassword(Command, frozen=True, kw_only=True):
+    """Replace a user's password, and nothing else of the user; ends their sessions."""
+
+    name: Name
+    known: str
+    """Digest of the password that was shown to be known; refused when it is not theirs any more."""
+    password: str
+    """Digest of the new one."""
+
+
 class RemoveUser(Command, frozen=True, kw_only=True):
     """Remove a user."""
 

@@ -63,6 +63,7 @@ HANDLERS: MappingProxyType[type, Handler] = MappingProxyType(
         access_commands.RevokeToken: access_apply.revoke_token,
         access_commands.RotateToken: access_apply.rotate_token,
         access_commands.PutUser: access_apply.put_user,
+        access_commands.ChangePassword: access_apply.change_password,
         access_commands.RemoveUser: access_apply.remove_user,
         access_commands.EndSession: access_apply.end_session,
         access_commands.EndSessions: access_apply.end_sessions,

@@ -23,6 +23,7 @@ from croncord.model import (
     NodeRole,
 )
 from croncord.raft.access_commands import (
+    ChangePassword,
     DeleteSecret,
     EndSession,
     EndSessions,
@@ -391,6 +392,7 @@ AnyCommand = (
     | RevokeToken
     | RotateToken
     | PutUser
+    | ChangePassword
     | RemoveUser
     | EndSession
     | EndSessions

@@ -8,11 +8,13 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from croncord.credentials import Link, Role, Token, User
-from croncord.errors import Conflict, NotFound, NotReady, Unauthenticated
+from croncord.errors import Conflict, FieldError, Invalid, NotFound, NotReady, Unauthenticated
+from croncord.fields import read_fields
+from croncord.model import Value
 from croncord.preview import iso_utc
-from croncord.raft.access_commands import EndSession, PutLink, PutUser, UseLink
+from croncord.raft.access_commands import ChangePassword, EndSession, PutLink, PutUser, UseLink
 from croncord.service.agreement import Agreement
-from croncord.service.passwords import is_password, waste_time
+from croncord.service.passwords import hash_password, is_password, waste_time
 from croncord.service.people import PeopleService, sha256
 from croncord.service.sessions import (
     SESSION_SECONDS,
@@ -24,6 +26,7 @@ from croncord.service.sessions import (
     unseal,
 )
 from croncord.service.throttle import Throttle
+from croncord.service.views import Json
 from croncord.service.who import Who
 
 LINK_SECONDS = 15 * 60
@@ -31,6 +34,13 @@ _SETTING_ID = "admin"
 Purpose = Literal["setup", "signin"]
 
 _log = logging.getLogger(__name__)
+
+
+class PasswordChange(Value, frozen=True, kw_only=True):
+    """What a user says who wants another password."""
+
+    current_password: str
+    password: str
 
 
 class AccessService:
@@ -84,6 +94,31 @@ class AccessService:
             raise Unauthenticated("the name or the password is wrong")
         self._throttle.succeeded(*keys)
         return self._begin_user(address, user)
+
+    async def change_password(self, who: Who, name: str, fields: Json) -> str:
+        """Have a user choose another password, who knows the present one: it is what proves them.
+
+        Returns the value of a new session's cookie; all sessions that there were have ended.
+        Raises Invalid, and Throttled as `sign_in` does.
+        """
+        who.require_scope("admin")
+        wanted = read_fields(PasswordChange, fields)
+        keys = (f"address:{who.address}", f"name:{name[:128]}")
+        self._throttle.attempt(*keys)
+        user = (await self._agreement.read()).users.get(name)
+        if user is None:
+            await waste_time()
+        if user is None or not await is_password(wanted.current_password, user.password):
+            _tell_failure(f"user:{name[:128]}", who.address)
+            raise Invalid([FieldError("current_password", "is not the password of that user")])
+        self._throttle.succeeded(*keys)
+        digest = await hash_password(wanted.password)
+        changed: User = await self._agreement.change(
+            lambda at: ChangePassword(
+                at=at, by=who.name, name=name, known=user.password, password=digest
+            )
+        )
+        return self._begin_user(who.address, changed)[1]
 
     async def sign_in_token(self, token: str, address: str) -> tuple[Who, str]:
         """Begin a session with what an API token may; returns who it is and the cookie's value.

@@ -65,6 +65,11 @@ class Who:
         if not self.may(role):
             raise self._refused(role, _ACTS[role])
 
+    def require_scope(self, act: Scope) -> None:
+        """Raise Forbidden for a token whose scopes leave that out."""
+        if not self._is_in_scope(act):
+            raise self._refused(self.role, act)
+
     # Jobs
 
     def may_job(self, act: Scope, tags: Collection[str]) -> bool:

@@ -7,8 +7,9 @@ from aiohttp import web
 
 from croncord.model import Value
 from croncord.preview import iso_utc
-from croncord.service.access import LINK_SECONDS
+from croncord.service.access import LINK_SECONDS, PasswordChange
 from croncord.service.people import NewToken, NewUser, UserChange
+from croncord.web import auth
 from croncord.web.api.answers import (
     LinkAnswer,
     MeAnswer,
@@ -78,6 +79,16 @@ async def change_user(call: Call[NoQuery]) -> web.Response:
     """PATCH /users/{name}."""
     name, fields = call.part("name"), await call.fields()
     return json_answer(await call.desk.people.change_user(call.who, name, fields))
+
+
+async def change_password(call: Call[NoQuery]) -> web.Response:
+    """PUT /users/{name}/password."""
+    name, fields = call.part("name"), await call.fields()
+    cookie = await call.desk.access.change_password(call.who, name, fields)
+    response = no_content()
+    if call.who.csrf and call.who.name == f"user:{name}":
+        auth.begin_session(call.request, response, cookie)
+    return response
 
 
 async def end_sessions(call: Call[NoQuery]) -> web.Response:
@@ -179,6 +190,14 @@ ENDPOINTS = (
         role="admin",
         body=UserChange,
         answer=UserAnswer,
+    ),
+    Endpoint(
+        method="PUT",
+        path=USERS + "/{name}/password",
+        handler=change_password,
+        summary="Choose another password, with the present one; ends the user's other sessions",
+        body=PasswordChange,
+        status=204,
     ),
     Endpoint(
         method="POST",

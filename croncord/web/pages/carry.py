@@ -19,7 +19,9 @@ FORMS: Final = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 _PATH, _LACKS = "carried_path", "carried_lacks"
 _MARK = "carried."
-_LEFT_OUT = frozenset({CSRF_FIELD, "password", "password_again", "token", "link", "value"})
+_LEFT_OUT = frozenset(
+    {CSRF_FIELD, "password", "current_password", "password_again", "token", "link", "value"}
+)
 _NOT_FOR = ("/login", "/logout", "/setup", "/api/", "/internal/")
 
 

@@ -8,8 +8,9 @@ from urllib.parse import quote
 from aiohttp import web
 
 from croncord.credentials import Role, Scope
-from croncord.errors import CronCordError, FieldError, Invalid, NotFound
+from croncord.errors import Conflict, CronCordError, FieldError, Invalid, NotFound
 from croncord.service import Who
+from croncord.service.throttle import Throttled
 from croncord.web import auth
 from croncord.web.pages.frame import Frame, see_other
 from croncord.web.pages.reach_form import (
@@ -45,6 +46,7 @@ class SettingsPages:
         token = "/settings/tokens/{id}"  # noqa: S105  # a path
         return [
             web.get("/settings", self.show),
+            web.post("/settings/password", self.change_password),
             self._form("/settings/users", "users", self.add_user),
             web.get("/settings/users/{name}", self.show_user),
             web.post("/settings/users/{name}", self.change_user),
@@ -106,6 +108,23 @@ class SettingsPages:
         return await self._frame.page(
             request, "settings.html", context, status=error.status if error else 200
         )
+
+    # You
+
+    async def change_password(self, request: web.Request) -> web.Response:
+        """Have who is signed in choose another password; this browser stays signed in."""
+        post, who = await request.post(), auth.who(request)
+        try:
+            fields = _password_change(post)
+            name = who.name.removeprefix("user:")
+            cookie = await self._desk.access.change_password(who, name, fields)
+        except (Invalid, Conflict, Throttled) as error:
+            return await self._show(request, section="you", error=error)
+        response = see_other(
+            "/settings#you", "Your password is changed. Your other sessions have ended."
+        )
+        auth.begin_session(request, response, cookie)
+        return response
 
     # Users
 
@@ -232,6 +251,13 @@ class SettingsPages:
             limits[label.strip()] = int(count)
         await self._desk.cluster.set_label_limits(who, limits)
         return "The limits are set."
+
+
+def _password_change(post: Post) -> dict[str, str]:
+    fields = {name: str(post.get(name, "")) for name in ("current_password", "password")}
+    if post.get("password_again") != fields["password"]:
+        raise Invalid([FieldError("password_again", "the two passwords differ")])
+    return fields
 
 
 def _text(post: Post, name: str) -> str:

@@ -1,6 +1,9 @@
 """Users, tokens and the audit trail from the command line."""
 
+import io
 import json
+
+from desks import PASSWORD
 
 
 def test_a_token_for_some_jobs_and_some_acts(croncord):
@@ -38,6 +41,23 @@ def test_a_user_is_changed_and_signed_out(croncord, node):
     assert croncord("user", "edit", "nobody", "--role", "admin")[0] == 5
     assert croncord("user", "sign-out", "zoe")[1] == "zoe is signed out everywhere.\n"
     assert node.state.users["zoe"].epoch == 1
+
+
+def test_somebody_chooses_another_password(croncord, node, monkeypatch):
+    node.do(node.office.add_user("zoe", "viewer"))
+
+    def change(*lines):
+        monkeypatch.setattr("sys.stdin", io.StringIO("".join(f"{line}\n" for line in lines)))
+        return croncord("user", "password", "zoe")
+
+    status, _, err = change("a guess", "a better password")
+    assert status == 2
+    assert "current_password: is not the password of that user" in err
+    status, out, _ = change(PASSWORD, "a better password")
+    assert (status, out) == (0, "The password of zoe is changed; their sessions have ended.\n")
+    assert change(PASSWORD, "a better password")[0] == 2
+    told = json.loads(croncord("audit", "--action", "user.password", "--json")[1])["items"]
+    assert [(it["subject"], it["outcome"]) for it in told] == [("user:zoe", "done")]
 
 
 def test_the_audit_trail_tells_who_did_what(croncord):

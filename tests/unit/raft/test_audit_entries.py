@@ -132,6 +132,12 @@ ACCESS = [
         "operator of a",
     ),
     (c.PutUser(at=NOON, user=user(role="admin")), "user.edit", "user:eve", "role admin"),
+    (
+        c.ChangePassword(at=NOON, name="eve", known=user().password, password=SECRET),
+        "user.password",
+        "user:eve",
+        "",
+    ),
     (c.EndSessions(at=NOON, name="eve"), "session.end-all", "user:eve", ""),
     (c.RemoveUser(at=NOON, name="eve"), "user.remove", "user:eve", ""),
     (

@@ -7,6 +7,7 @@ from croncord.errors import Invalid
 from croncord.lifecycle import Reason, RunState, Trigger
 from croncord.model import JobSpec, run_id
 from croncord.raft.access_commands import (
+    ChangePassword,
     PutLink,
     PutToken,
     PutUser,
@@ -333,6 +334,24 @@ def test_tokens_and_users_come_and_go():
     assert cluster.do(PutUser(at=NOON, user=user, expect_new=True)).refusal.field == "name"
     cluster.do(RevokeToken(at=NOON, token_id="t1"))
     assert (list(cluster.state.tokens), list(cluster.state.users)) == ([], ["ada"])
+
+
+def test_a_password_is_changed_by_who_knew_the_present_one_and_nothing_else_is():
+    cluster = Cluster()
+    user = User(name="ada", role="admin", password="old", created_at=NOON)
+    cluster.do(PutUser(at=NOON, user=user))
+
+    def change(name, known):
+        return cluster.do(ChangePassword(at=NOON, name=name, known=known, password="new")).refusal
+
+    assert change("eve", "old").code == "not_found"
+    assert change("ada", "older").code == "conflict"
+    cluster.do(PutUser(at=NOON, user=msgspec.structs.replace(user, role="viewer")))
+    assert change("ada", "old") is None
+    assert (cluster.state.users["ada"].role, cluster.state.users["ada"].password) == (
+        "viewer",
+        "new",
+    )
 
 
 def test_commands_survive_the_wire_and_foreign_bytes_are_refused():

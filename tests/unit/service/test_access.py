@@ -16,6 +16,7 @@ from croncord.errors import (
 )
 from croncord.service.sessions import SESSION_SECONDS
 from croncord.service.throttle import Throttled
+from croncord.service.who import Who
 
 HERE = "127.0.0.1"
 
@@ -355,3 +356,50 @@ async def test_long_lists_of_tokens_and_users_come_in_pages(office):
         names = [it["name"][1:] for it in first["items"] + rest["items"]]
         assert names == ["0", "1", "2", "3", "4"]
         assert (first["total"], rest["next_cursor"]) == (5, None)
+
+
+async def test_a_user_changes_their_own_password_with_the_present_one(office):
+    access, state = office.desk.access, office.replica.state
+    await office.add_user("eve", "viewer")
+    eve, mine = await access.sign_in("eve", PASSWORD, HERE)
+    _, other = await access.sign_in("eve", PASSWORD, "192.0.2.9")
+    new = "a better password"
+    for fields, field in (
+        ({"current_password": "wrong password", "password": new}, "current_password"),
+        ({"current_password": PASSWORD, "password": "short"}, "password"),
+    ):
+        with pytest.raises(Invalid) as caught:
+            await access.change_password(eve, "eve", fields)
+        assert [error.field for error in caught.value.errors] == [field]
+    assert access.session(mine, HERE)
+    again = await access.change_password(
+        eve, "eve", {"current_password": PASSWORD, "password": new}
+    )
+    assert access.session(mine, HERE) is None
+    assert access.session(other, HERE) is None
+    assert access.session(again, HERE).name == "user:eve"
+    await access.sign_in("eve", new, HERE)
+    assert new not in str(state.users.copy_entries())
+
+
+async def test_guessing_the_present_password_is_slowed_down_like_signing_in(timed):
+    access = timed.desk.access
+    await timed.add_user("eve")
+    eve, _ = await access.sign_in("eve", PASSWORD, HERE)
+    wrong = {"current_password": "a guess", "password": "a better password"}
+    for name in ("eve", "eve", "nobody", "eve", "eve"):
+        with pytest.raises(Invalid, match="current_password"):
+            await access.change_password(eve, name, wrong)
+    with pytest.raises(Throttled):
+        await access.change_password(eve, "eve", wrong)
+    with pytest.raises(Throttled):
+        await access.sign_in("eve", PASSWORD, HERE)
+
+
+async def test_a_token_that_may_only_read_changes_no_password(office):
+    await office.add_user("eve")
+    reader = Who("token:reader", "admin", HERE, scopes=("read",))
+    with pytest.raises(Forbidden, match="scope"):
+        await office.desk.access.change_password(
+            reader, "eve", {"current_password": PASSWORD, "password": "a better password"}
+        )

@@ -6,7 +6,7 @@ The table of the code is the list of cases, so an endpoint without these answers
 from datetime import datetime
 
 import pytest
-from desks import ADMIN, OPERATOR
+from desks import ADMIN, OPERATOR, PASSWORD
 
 from croncord.web.api.table import ENDPOINTS
 
@@ -31,6 +31,10 @@ WORKS = {
     ("GET", "/api/v1/schedule/preview"): ({"params": {"expr": "@daily"}}, 200),
     ("POST", "/api/v1/tokens"): ({"json": {"name": "a token"}}, 201),
     ("PATCH", "/api/v1/users/{name}"): ({"json": {"role": "viewer"}}, 200),
+    ("PUT", "/api/v1/users/{name}/password"): (
+        {"json": {"current_password": PASSWORD, "password": "another one"}},
+        204,
+    ),
     ("POST", "/api/v1/users"): ({"json": {"name": "zoe", "password": "long enough"}}, 201),
     ("POST", "/api/v1/cluster/transfer-leader"): ({}, 409),
     ("POST", "/api/v1/nodes/{name}/freeze"): ({"json": {"seconds": 5}}, 503),

@@ -148,3 +148,49 @@ async def test_the_audit_page_leads_to_older_entries(visitor):
     page = await visitor.text(older)
     assert "calendar:c4" in page
     assert "calendar:c104" not in page
+
+
+NEW = "a better password"
+
+
+async def test_who_is_signed_in_changes_their_password_and_stays_signed_in(office):
+    async with visiting(office) as visitor:
+        await visitor.sign_in("viewer")
+        _, elsewhere = await office.desk.access.sign_in("the-viewer", PASSWORD, "")
+        page = await visitor.text("/settings")
+        check_html(page)
+        assert page.count('type="password"') == 3
+        good = {"current_password": PASSWORD, "password": NEW, "password_again": NEW}
+        for wrong, told in (
+            ({"current_password": "a guess"}, "is not the password of that user"),
+            ({"password_again": "another"}, "the two passwords differ"),
+            ({"password": "short", "password_again": "short"}, "at least 8 characters"),
+        ):
+            page = await refused(await visitor.post("/settings/password", good | wrong))
+            assert told in page
+            assert NEW not in page
+            assert PASSWORD not in page
+        await note(visitor, await visitor.post("/settings/password", good))
+        assert office.desk.access.session(elsewhere, "") is None
+        await office.desk.access.sign_in("the-viewer", NEW, "")
+
+
+async def test_a_signed_in_program_keeps_its_session_too(office):
+    async with visiting(office) as visitor:
+        await visitor.sign_in("viewer")
+        answer = await visitor.client.put(
+            "/api/v1/users/the-viewer/password",
+            json={"current_password": PASSWORD, "password": NEW},
+            headers={"X-CSRF-Token": visitor.csrf},
+        )
+        assert answer.status == 204
+        await visitor.text("/settings")
+
+
+async def test_a_session_of_a_link_has_no_password_to_change(office):
+    async with visiting(office) as visitor:
+        secret = await office.desk.access.make_link(ADMIN, "signin")
+        assert (await visitor.post("/login", link=secret)).status == 303
+        assert 'type="password" required autocomplete="current-password"' not in (
+            await visitor.text("/settings")
+        )
