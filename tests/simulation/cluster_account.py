@@ -99,6 +99,8 @@ class Account:
         self.problems: list[tuple[str, str]] = []
         self.newest_term = 0
         self.unpaused: dict[str, float] = {}
+        self.given_up: set[str] = set()
+        """Runs of which an attempt was taken for lost, also when the truth about it came later."""
         self.raised: dict[str, float] = {}
         """When each node that is up came to be so."""
         self.definitions: dict[tuple[str, int], Job] = {}
@@ -197,6 +199,8 @@ class Account:
             for run in state.open_runs.values():
                 if self.seen.get(run.id) is not run:
                     self.seen[run.id] = run
+                    if any(attempt.state is RunState.LOST for attempt in run.attempts):
+                        self.given_up.add(run.id)
         if isinstance(command, DecideTicks):
             self._check_rows(command)
 

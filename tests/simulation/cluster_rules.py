@@ -33,8 +33,7 @@ def locks_are_not_shared(story) -> Found:
 def was_lost(account, run: Run) -> bool:
     """Whether a run was given up at any time."""
     rows = account.rows.get(run.id, ())
-    states = {row.state for row in rows} | {a.state for row in (*rows, run) for a in row.attempts}
-    return RunState.LOST in states
+    return run.id in account.given_up or RunState.LOST in {row.state for row in rows}
 
 
 def dependents_follow_from_an_end(story) -> Found:
