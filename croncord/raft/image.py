@@ -17,6 +17,7 @@ from typing import Any, Final, get_type_hints
 import msgspec
 
 from croncord.raft.requests import AppliedRequests
+from croncord.raft.sharing import share_entry
 from croncord.raft.snapshot import StateCopy
 from croncord.raft.state import ClusterState
 
@@ -92,7 +93,7 @@ def decode_image(parts: Iterable[bytes]) -> Restored:
             part = _slice_decoder.decode(frame)
             table = tables[part.table]
             for key, value in _table_decoders[part.table].decode(part.entries).items():
-                table[key] = value
+                table[key] = share_entry(state.jobs, part.table, key, value)
         state.rebuild_indexes()
     except KeyError as error:
         raise ValueError(f"a table {error} that this version does not know; upgrade") from None

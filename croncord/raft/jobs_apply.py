@@ -7,6 +7,7 @@ from croncord.model import Job, JobSpec, Kill
 from croncord.raft.commands import DeleteJob, PauseJob, PutJob
 from croncord.raft.dependents import circle
 from croncord.raft.endings import set_paused, skip_pending, skip_when_paused
+from croncord.raft.sharing import share_defaults
 from croncord.raft.state import ClusterState, Outcome, few, refuse
 from croncord.raft.watching import unknown_channel, watch_anew
 
@@ -33,7 +34,7 @@ def put_job(state: ClusterState, command: PutJob) -> Outcome:
     job = Job(
         id=command.job_id,
         version=old.version + 1 if old else 1,
-        spec=command.spec,
+        spec=share_defaults(command.spec),
         created_at=old.created_at if old else command.at,
         updated_at=command.at,
         updated_by=command.by,

@@ -12,6 +12,7 @@ import msgspec
 from croncord.credentials import Link, Secret, Token, User
 from croncord.model import Calendar, Job, JoinToken, Node, RemovedNode, Run
 from croncord.notification import Channel, Delivery, NotifySettings, Watch
+from croncord.raft.sharing import share_entry
 from croncord.raft.state import ClusterState
 from croncord.saved_views import SavedView
 
@@ -87,6 +88,6 @@ def decode_state(data: bytes) -> ClusterState:
         setattr(state, name, getattr(copy, name))
     for name, table in state.tables().items():
         for key, value in getattr(copy, name).items():
-            table[key] = value
+            table[key] = share_entry(state.jobs, name, key, value)
     state.rebuild_indexes()
     return state

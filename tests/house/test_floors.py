@@ -73,6 +73,7 @@ FLOORS = {
             "runs_apply",
             "secrets_apply",
             "shape",
+            "sharing",
             "snapshot",
             "starting",
             "state",
