@@ -99,7 +99,7 @@ class AccessService:
         """Have a user choose another password, who knows the present one: it is what proves them.
 
         Returns the value of a new session's cookie; all sessions that there were have ended.
-        Raises Invalid, and Throttled as `sign_in` does.
+        Raises Invalid, and Throttled as `sign_in` does; NotFound for admins, who know all users.
         """
         who.require_scope("admin")
         wanted = read_fields(PasswordChange, fields)
@@ -107,6 +107,8 @@ class AccessService:
         self._throttle.attempt(*keys)
         user = (await self._agreement.read()).users.get(name)
         if user is None:
+            if who.may("admin"):
+                raise NotFound(f"no user is named {name[:128]!r}", hint="See the list of users.")
             await waste_time()
         if user is None or not await is_password(wanted.current_password, user.password):
             _tell_failure(f"user:{name[:128]}", who.address)
