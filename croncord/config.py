@@ -46,6 +46,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Has no flag: other users of the machine can read the command line."""
     join_token_file: Path | None = None
     secret_file: Path | None = None
+    accept_secret_file: Path | None = None
+    """Another cluster secret that is accepted besides, while the secret is being changed."""
     tls_cert: Path | None = None
     """Certificate, key and authority of `croncord cluster init-tls`, all three or none.
 
@@ -349,21 +351,21 @@ def _is_or_are(names: list[str]) -> str:
     return "is" if len(names) == 1 else "are"
 
 
-def read_secret(path: Path) -> bytes:
+def read_secret(path: Path, setting: str = "secret_file") -> bytes:
     """Return the cluster secret. Raises ConfigError when it is missing, short or open to others."""
     try:
         text = path.read_text(encoding="ascii").strip()
         mode = path.stat().st_mode
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"secret_file: {path}: {error}") from None
+        raise ConfigError(f"{setting}: {path}: {error}") from None
     if mode & 0o077:
         raise ConfigError(
-            f"secret_file: {path} can be read by others (mode {mode & 0o777:o})",
+            f"{setting}: {path} can be read by others (mode {mode & 0o777:o})",
             hint=f"chmod 600 {path}",
         )
     if len(text) < SECRET_CHARACTERS_MIN:
         raise ConfigError(
-            f"secret_file: {path} holds {len(text)} characters; "
+            f"{setting}: {path} holds {len(text)} characters; "
             f"at least {SECRET_CHARACTERS_MIN} are needed"
         )
     return text.encode()

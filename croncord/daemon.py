@@ -151,7 +151,7 @@ class Daemon:
         self._in_background("liveness", self.liveness.run(), endless=False)
         with self.liveness.waiting("waits to be let into the cluster"):
             self._place = await find_place(self._settings, self._standing, self._clock)
-        self._vault = SecretVault(self._place.secret)
+        self._vault = SecretVault(self._place.secret, accepted=self._place.accepted)
         self._tls = self._tls or self._find_certificate()
         if self._tls is None and self._settings.tls_cert is not None:
             raise ConfigError(
@@ -318,7 +318,9 @@ class Daemon:
             tls=self._requires_tls,
             allowed_hosts={socket.gethostname(), split_address(settings.http, "http")[0]},
             peer_routes=peer_routes(
-                verifier=PeerVerifier(self._place.secret, settings.http_url),
+                verifier=PeerVerifier(
+                    self._place.secret, settings.http_url, accepted=self._place.accepted
+                ),
                 clock=self._clock,
                 logs=self._logs,
                 receive_vitals=self._receive_vitals,

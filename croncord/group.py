@@ -20,6 +20,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     """What a node needs to take part."""
 
     secret: bytes
+    accepted: tuple[bytes, ...] = ()
+    """Secrets that others may use besides, while the secret is being changed."""
     members: dict[str, str]
     """Raft addresses of founders, this node included, or of nodes to join, without it."""
     role: NodeRole
@@ -35,6 +37,8 @@ async def find_place(settings: Settings, standing: Standing, clock: Clock) -> Pl
     standing.check_not_removed()
     founders = {peer.name: peer.raft for peer in settings.peers}
     secret = read_secret(settings.secret_file) if settings.secret_file else standing.secret()
+    other = settings.accept_secret_file
+    accepted = (read_secret(other, "accept_secret_file"),) if other else ()
     record = standing.record()
     others = {name: raft for name, raft in record.members.items() if name != settings.name}
     if not founders and not standing.has_journal and (settings.join or others):
@@ -54,6 +58,7 @@ async def find_place(settings: Settings, standing: Standing, clock: Clock) -> Pl
     alone = {settings.name: settings.raft_address}
     return Place(
         secret=secret,
+        accepted=accepted,
         members=founders or others or alone,
         role=record.role or settings.role,
         was_let_in=record.role is not None,
@@ -97,6 +102,7 @@ def make_replica(
         members=place.members,
         data_dir=settings.data_dir,
         secret=place.secret,
+        accepted=place.accepted,
         tls=tls,
         joins_as=place.role,
         on_failure=on_failure,

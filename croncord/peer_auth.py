@@ -11,7 +11,7 @@ network. Finished output is checked against the digest that the cluster agreed o
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -69,9 +69,16 @@ class PeerSigner:
 class PeerVerifier:
     """Checks requests from other nodes, each at most once."""
 
-    def __init__(self, secret: bytes, url: str, *, window_seconds: int = WINDOW_SECONDS) -> None:
-        """Take the cluster secret and the address this node advertises."""
-        self._key = _key(secret)
+    def __init__(
+        self,
+        secret: bytes,
+        url: str,
+        *,
+        accepted: Sequence[bytes] = (),
+        window_seconds: int = WINDOW_SECONDS,
+    ) -> None:
+        """Take the cluster secret, others that are accepted, and the address this node advertises."""
+        self._keys = [_key(each) for each in (secret, *accepted)]
         self._authority = authority(url)
         self._window_ms = window_seconds * 1000
         self._seen: dict[str, int] = {}
@@ -85,8 +92,10 @@ class PeerVerifier:
         """
         stamp, nonce = headers.get(TIME, ""), headers.get(NONCE, "")
         digest, given = headers.get(DIGEST, ""), headers.get(SIGNATURE, "")
-        expected = _signature(self._key, method, self._authority, target, digest, stamp, nonce)
-        if not hmac.compare_digest(expected.encode(), given.encode(errors="replace")):
+        fields = (method, self._authority, target, digest, stamp, nonce)
+        signatures = [_signature(key, *fields).encode() for key in self._keys]
+        sent = given.encode(errors="replace")
+        if not any(hmac.compare_digest(each, sent) for each in signatures):
             raise Unauthenticated("this call is not signed with the cluster secret", hint=_HINT)
         if abs(_milliseconds(stamp) - now_ms) > self._window_ms:
             raise Unauthenticated("the caller's clock is too far from this node's", hint=_HINT)

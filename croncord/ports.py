@@ -240,6 +240,9 @@ class Vault(Protocol):
     def seal(self, name: str, value: str) -> bytes:
         """Return the value sealed, for that name only."""
 
+    def opens(self, key_id: str) -> bool:
+        """Whether what was sealed with that key can be opened."""
+
     def open(self, name: str, sealed: bytes) -> str:
         """Return the value. Raises StoreError when it was sealed under another key."""
 

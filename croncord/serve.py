@@ -72,6 +72,11 @@ def add_parser(nouns: Nouns[Any]) -> None:
         help="the cluster secret, the same on every node; without it "
         "a node makes one in its data directory, or gets it when it joins",
     )
+    add(
+        "--accept-secret-file",
+        metavar="FILE",
+        help="a second cluster secret that others may use, while the secret is being changed",
+    )
     add("--tls-cert", metavar="FILE", help="this node's certificate; HTTP becomes HTTPS")
     add("--tls-key", metavar="FILE", help="its key, readable by its owner only")
     add("--tls-ca", metavar="FILE", help="the authority that signed all nodes' certificates")

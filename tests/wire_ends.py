@@ -14,8 +14,10 @@ READ = {"type": "read", "id": 1}
 class End:
     """One node's transport with what it was told."""
 
-    def __init__(self, name, secret=SECRET, tls=None):
-        self.transport = WireTransport(name=name, listen="127.0.0.1:0", secret=secret, tls=tls)
+    def __init__(self, name, secret=SECRET, tls=None, accepted=()):
+        self.transport = WireTransport(
+            name=name, listen="127.0.0.1:0", secret=secret, accepted=accepted, tls=tls
+        )
         self.address = self.transport.bind()
         self.port = int(self.address.rsplit(":", 1)[1])
         self.connected, self.received = set(), []

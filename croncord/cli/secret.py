@@ -48,6 +48,13 @@ def add_parser(nouns: Nouns[Any]) -> None:
         "list secrets by name, and who uses them",
         example="croncord secret list",
     )
+    add_verb(
+        verbs,
+        "reseal",
+        connected(reseal),
+        "seal all secrets with the cluster secret that is used now",
+        example="croncord secret reseal",
+    )
     delete = add_verb(
         verbs,
         "delete",
@@ -107,6 +114,22 @@ async def list_secrets(client: Client, args: argparse.Namespace) -> None:
         Column("READABLE", lambda s: "yes" if s["is_readable"] else "no, set it again"),
     ]
     say_table(columns, answer["items"], "There are no secrets.")
+
+
+async def reseal(client: Client, args: argparse.Namespace) -> int:
+    """Seal everything anew; returns 1 when something could not be opened."""
+    report = await client.post("/api/v1/secrets:reseal", {})
+    lost = report["unreadable"]
+    if args.json:
+        say_json(report)
+    else:
+        say(
+            f"Sealed {report['resealed']} anew; {report['current']} were sealed with the present "
+            "secret already."
+        )
+        for name in lost:
+            say(f"Cannot be opened, set it again: {words.cell(name)}")
+    return 1 if lost else 0
 
 
 async def delete_secret(client: Client, args: argparse.Namespace) -> None:

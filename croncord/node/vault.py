@@ -5,8 +5,10 @@ that a sealed value cannot be passed off as another's. The key is HKDF-SHA256 (R
 secret, which all nodes have and which is neither in the log nor in snapshots.
 """
 
+import contextlib
 import hashlib
 import os
+from collections.abc import Sequence
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -24,28 +26,40 @@ _NONCE_BYTES: Final = 12
 class SecretVault:
     """Implements `croncord.ports.Vault`."""
 
-    def __init__(self, cluster_secret: bytes) -> None:
-        derive = HKDF(algorithm=SHA256(), length=_KEY_BYTES, salt=None, info=_PURPOSE)
-        key = derive.derive(cluster_secret)
-        self._cipher = AESGCM(key)
-        self.key_id = hashlib.sha256(_PURPOSE + key).hexdigest()[:16]
+    def __init__(self, cluster_secret: bytes, *, accepted: Sequence[bytes] = ()) -> None:
+        """Seal with the cluster secret; open also what was sealed with an accepted one."""
+        keys = [_key(secret) for secret in (cluster_secret, *accepted)]
+        self._ciphers = {_key_id(key): AESGCM(key) for key in keys}
+        self.key_id = _key_id(keys[0])
         """Tells keys apart, and nothing of them."""
+
+    def opens(self, key_id: str) -> bool:
+        """Whether what was sealed with that key can be opened here."""
+        return key_id in self._ciphers
 
     def seal(self, name: str, value: str) -> bytes:
         """Return the value as it may be agreed on and stored."""
         nonce = os.urandom(_NONCE_BYTES)
         data = value.encode(errors="surrogateescape")
-        return nonce + self._cipher.encrypt(nonce, data, name.encode())
+        return nonce + self._ciphers[self.key_id].encrypt(nonce, data, name.encode())
 
     def open(self, name: str, sealed: bytes) -> str:
         """Return the value. Raises StoreError when it was sealed under another key or is damaged."""
         nonce, data = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
-        try:
-            value = self._cipher.decrypt(nonce, data, name.encode())
-        except (InvalidTag, ValueError):
-            raise StoreError(
-                f"the secret {name} cannot be read with this node's cluster secret",
-                hint=f"The cluster secret was changed: set the value again "
-                f"(croncord secret set {name}).",
-            ) from None
-        return value.decode(errors="surrogateescape")
+        for cipher in self._ciphers.values():
+            with contextlib.suppress(InvalidTag, ValueError):
+                value = cipher.decrypt(nonce, data, name.encode())
+                return value.decode(errors="surrogateescape")
+        raise StoreError(
+            f"the secret {name} cannot be read with this node's cluster secret",
+            hint=f"The cluster secret was changed: set the value again (croncord secret set {name}).",
+        )
+
+
+def _key(cluster_secret: bytes) -> bytes:
+    derive = HKDF(algorithm=SHA256(), length=_KEY_BYTES, salt=None, info=_PURPOSE)
+    return derive.derive(cluster_secret)
+
+
+def _key_id(key: bytes) -> str:
+    return hashlib.sha256(_PURPOSE + key).hexdigest()[:16]

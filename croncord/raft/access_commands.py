@@ -4,7 +4,7 @@
 """
 
 from croncord.credentials import Link, Secret, Token, User
-from croncord.model import Instant, Name
+from croncord.model import Instant, Name, Value
 from croncord.raft.command import Command
 
 
@@ -19,6 +19,21 @@ class DeleteSecret(Command, frozen=True, kw_only=True):
 
     name: str
     force: bool = False
+
+
+class Resealed(Value, frozen=True, kw_only=True):
+    """A sealed value before and after; see `croncord.raft.sealed_values` for its name."""
+
+    name: str
+    old: bytes
+    new: bytes
+
+
+class Reseal(Command, frozen=True, kw_only=True):
+    """Replace sealed values by the same ones under another key, where nobody has set them since."""
+
+    key_id: str
+    values: tuple[Resealed, ...]
 
 
 class PutToken(Command, frozen=True, kw_only=True):

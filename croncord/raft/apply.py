@@ -17,6 +17,7 @@ from croncord.raft import (
     notify_commands,
     outputs_apply,
     runs_apply,
+    sealed_values,
     secrets_apply,
     views_apply,
 )
@@ -58,6 +59,7 @@ HANDLERS: MappingProxyType[type, Handler] = MappingProxyType(
         commands.DeleteView: views_apply.delete_view,
         access_commands.PutSecret: secrets_apply.put_secret,
         access_commands.DeleteSecret: secrets_apply.delete_secret,
+        access_commands.Reseal: sealed_values.reseal,
         commands.InitCluster: cluster_apply.init_cluster,
         access_commands.PutToken: access_apply.put_token,
         access_commands.RevokeToken: access_apply.revoke_token,

@@ -264,6 +264,7 @@ _TELLERS: MappingProxyType[type, Teller] = MappingProxyType(
         a.RotateToken: _of_token("token.rotate"),
         a.RevokeToken: _of_token("token.revoke"),
         a.PutUser: _put_user,
+        a.Reseal: lambda _s, m, _: _Told("secret.reseal", "cluster", f"{len(m.values)} values"),
         a.ChangePassword: lambda _s, m, _: _Told("user.password", f"user:{m.name}"),
         a.RemoveUser: lambda _s, m, _: _Told("user.remove", f"user:{m.name}"),
         a.EndSession: lambda _s, _m, _: _Told("session.end", "session"),

@@ -32,6 +32,7 @@ from croncord.raft.access_commands import (
     PutToken,
     PutUser,
     RemoveUser,
+    Reseal,
     RevokeToken,
     RotateToken,
     UseLink,
@@ -387,6 +388,7 @@ AnyCommand = (
     | DeleteView
     | PutSecret
     | DeleteSecret
+    | Reseal
     | InitCluster
     | PutToken
     | RevokeToken

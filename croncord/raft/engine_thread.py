@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -101,6 +101,7 @@ class EngineThread:
         members: Mapping[str, str],
         directory: Path,
         secret: bytes | None,
+        accepted: Sequence[bytes],
         tls: NodeTls | None,
         settings: EngineSettings,
         wants: str,
@@ -110,7 +111,9 @@ class EngineThread:
         self._name, self._members, self._directory = name, dict(members), directory
         self._settings, self._decode, self._wants = settings, decode, wants
         self._joins = name not in members
-        self._transport = WireTransport(name=name, listen=listen, secret=secret, tls=tls)
+        self._transport = WireTransport(
+            name=name, listen=listen, secret=secret, accepted=accepted, tls=tls
+        )
         self._transport.advertised = advertise
         self._handed: deque[Handed] = deque()
         self._posted: deque[Callable[[Engine], object]] = deque()

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -62,6 +62,7 @@ class RaftReplica:
         members: Mapping[str, str],
         data_dir: Path,
         secret: bytes | None,
+        accepted: Sequence[bytes] = (),
         tls: NodeTls | None = None,
         settings: EngineSettings | None = None,
         joins_as: NodeRole = "auto",
@@ -98,6 +99,7 @@ class RaftReplica:
             members=members,
             directory=data_dir / "raft",
             secret=secret,
+            accepted=accepted,
             tls=tls,
             settings=settings or EngineSettings(),
             decode=decode_image,

@@ -207,12 +207,12 @@ class NotificationService:
         users = [
             job.name for job in seen_jobs(agreed, who) if channel.name in job.spec.notify.channels
         ]
-        key_id = self._vault.key_id if self._vault is not None else None
+        is_sealed_for_us = self._vault is not None and self._vault.opens(channel.key_id)
         view: ChannelView = channel_view(
             channel,
             is_default=channel.name in agreed.notify_rule.channels,
             jobs=sorted(users),
-            is_readable=channel.kind != "webhook" or channel.key_id == key_id,
+            is_readable=channel.kind != "webhook" or is_sealed_for_us,
         )
         fields: Json = msgspec.to_builtins(view)
         return fields

@@ -14,6 +14,7 @@ from croncord.preview import iso_utc
 from croncord.raft.access_commands import DeleteSecret, PutSecret
 from croncord.service.agreement import Agreement
 from croncord.service.lookup import may_use_secret, seen_jobs
+from croncord.service.resealing import ResealReport, reseal
 from croncord.service.views import Json, Rows, Time, View
 from croncord.service.who import Who
 from croncord.validation import environment_errors
@@ -92,13 +93,17 @@ class SecretService:
             lambda at: DeleteSecret(at=at, by=who.name, name=name, force=force)
         )
 
+    async def reseal(self, who: Who) -> ResealReport:
+        """Seal everything with the cluster secret that this node uses now. Raises NotReady."""
+        return await reseal(self._agreement, self._vault, who)
+
     def _json(self, who: Who, secret: Secret) -> Json:
         jobs = seen_jobs(self._agreement.state, who)
         view = SecretView(
             name=secret.name,
             tags=[*secret.tags],
             jobs=sorted(job.name for job in jobs if secret.name in job.spec.secrets),
-            is_readable=self._vault is not None and secret.key_id == self._vault.key_id,
+            is_readable=self._vault is not None and self._vault.opens(secret.key_id),
             updated_at=iso_utc(secret.updated_at),
             updated_by=secret.updated_by,
         )

@@ -71,6 +71,7 @@ FLOORS = {
             "restoring",
             "roster",
             "runs_apply",
+            "sealed_values",
             "secrets_apply",
             "shape",
             "sharing",

@@ -132,3 +132,12 @@ def test_a_call_without_a_proper_nonce_is_refused(verifier, nonce):
 )
 def test_an_address_is_host_and_port_however_it_is_written(url, expected):
     assert authority(url) == expected
+
+
+def test_while_the_secret_is_changed_both_are_let_in_and_no_third():
+    verifier = PeerVerifier(b"secret", URL, accepted=(b"next",))
+    for nonce, secret in (("a", b"secret"), ("b", b"next")):
+        headers = signed(signer=PeerSigner(secret), nonce=nonce)
+        assert verifier.check(*CALL, headers, now_ms=NOW) == body_digest(b"")
+    with pytest.raises(Unauthenticated, match="not signed"):
+        verifier.check(*CALL, signed(signer=PeerSigner(b"third"), nonce="c"), now_ms=NOW)

@@ -10,6 +10,9 @@ whoever learns it later cannot read what was recorded. Both sides contribute fre
 can be replayed. After that each direction has its own ChaCha20-Poly1305 key, with a counter as
 nonce: a frame that is repeated, dropped or reordered ends the connection.
 
+While the cluster secret is being changed a node accepts a second one. Who answers proves the secret
+that it uses; who called and knows that one too goes on with it.
+
 Without a secret (loopback only) the hellos are exchanged and frames are plain.
 """
 
@@ -17,6 +20,7 @@ import hashlib
 import hmac
 import os
 import struct
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -85,9 +89,18 @@ class Handshake:
     """One side of a handshake; pure apart from fresh random keys."""
 
     def __init__(
-        self, *, name: str, address: str, secret: bytes | None, is_client: bool, disk: str = ""
+        self,
+        *,
+        name: str,
+        address: str,
+        secret: bytes | None,
+        is_client: bool,
+        disk: str = "",
+        accepted: Sequence[bytes] = (),
     ) -> None:
         self._secret = secret
+        self._accepted = tuple(accepted)
+        """Secrets that the other side may use instead, where that one answers."""
         self._is_client = is_client
         self._private = X25519PrivateKey.generate()
         public = self._private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
@@ -115,25 +128,28 @@ class Handshake:
         if theirs.sealed != (self._secret is not None):
             raise HandshakeError("only one of the two nodes has a cluster secret")
         if self._secret is not None:
-            self._derive(self._secret, theirs, data)
+            self._meet(theirs, data)
+            self._keys = self._derive(self._secret)
         return theirs
 
-    def _derive(self, secret: bytes, theirs: Hello, data: bytes) -> None:
+    def _meet(self, theirs: Hello, data: bytes) -> None:
         transcript = hashlib.sha256()
         for hello in (self.hello, data) if self._is_client else (data, self.hello):
             transcript.update(struct.pack(">I", len(hello)) + hello)
         try:
-            shared = self._private.exchange(X25519PublicKey.from_public_bytes(theirs.public))
+            self._shared = self._private.exchange(X25519PublicKey.from_public_bytes(theirs.public))
         except ValueError as error:
             raise HandshakeError("its public key is unusable") from error
-        salt = hmac.digest(secret, transcript.digest(), "sha256")
-        okm = HKDF(SHA256(), 4 * 32, salt, PROTOCOL.encode()).derive(shared)
-        labels = ("client", "server", "client proof", "server proof")
-        self._keys = {label: okm[32 * i : 32 * i + 32] for i, label in enumerate(labels)}
         self._transcript = transcript.digest()
 
-    def _proof_of(self, side: str) -> bytes:
-        return hmac.digest(self._keys[f"{side} proof"], self._transcript, "sha256")
+    def _derive(self, secret: bytes) -> dict[str, bytes]:
+        salt = hmac.digest(secret, self._transcript, "sha256")
+        okm = HKDF(SHA256(), 4 * 32, salt, PROTOCOL.encode()).derive(self._shared)
+        labels = ("client", "server", "client proof", "server proof")
+        return {label: okm[32 * i : 32 * i + 32] for i, label in enumerate(labels)}
+
+    def _proof_of(self, side: str, keys: dict[str, bytes]) -> bytes:
+        return hmac.digest(keys[f"{side} proof"], self._transcript, "sha256")
 
     @property
     def needs_proof(self) -> bool:
@@ -142,13 +158,18 @@ class Handshake:
 
     def proof(self) -> bytes:
         """Return what proves to the other side that this one knows the secret."""
-        return self._proof_of("client" if self._is_client else "server")
+        return self._proof_of("client" if self._is_client else "server", self._keys)
 
     def check_proof(self, proof: bytes) -> None:
         """Raise HandshakeError unless the other side knows the secret."""
-        expected = self._proof_of("server" if self._is_client else "client")
-        if not hmac.compare_digest(expected, proof):
-            raise HandshakeError("it has another cluster secret")
+        side = "server" if self._is_client else "client"
+        # Who answers has sent its own proof already, so only who called can still choose.
+        others = self._accepted if self._is_client else ()
+        for keys in (self._keys, *map(self._derive, others)):
+            if hmac.compare_digest(self._proof_of(side, keys), proof):
+                self._keys = keys
+                return
+        raise HandshakeError("it has another cluster secret")
 
     def ciphers(self) -> tuple[Cipher, Cipher]:
         """Return the ciphers for sending and for receiving."""

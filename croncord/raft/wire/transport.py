@@ -8,7 +8,7 @@ import logging
 import socket
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from pysyncobj.node import Node
@@ -41,11 +41,18 @@ class WireTransport(Transport):  # type: ignore[misc]  # pysyncobj ships no type
     """Sealed connections to the members, driven by the engine's own poller."""
 
     def __init__(
-        self, *, name: str, listen: str, secret: bytes | None, tls: NodeTls | None = None
+        self,
+        *,
+        name: str,
+        listen: str,
+        secret: bytes | None,
+        accepted: Sequence[bytes] = (),
+        tls: NodeTls | None = None,
     ) -> None:
         super().__init__(None, None, [])
         self.poller = createPoller("auto")
         self._name, self._listen, self._secret = name, listen, secret
+        self._accepted = accepted
         self._tls = tls
         self._without_tls: set[str] = set()
         """Nodes to be tried without TLS next, while a cluster moves to it."""
@@ -223,6 +230,7 @@ class WireTransport(Transport):  # type: ignore[misc]  # pysyncobj ships no type
             address=self.advertised or self._listen,
             disk=self.disk,
             secret=self._secret,
+            accepted=self._accepted,
             is_client=is_client,
         )
         connection = Connection(

@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from croncord.model import Value
+from croncord.service.resealing import ResealReport
 from croncord.service.secrets import SecretBody, SecretView
 from croncord.service.views import View
 from croncord.web.api.endpoint import Call, Endpoint, NoQuery, json_answer, no_content
@@ -35,6 +36,11 @@ async def put(call: Call[NoQuery]) -> web.Response:
     return json_answer(await call.desk.secrets.put(call.who, name, fields))
 
 
+async def reseal(call: Call[NoQuery]) -> web.Response:
+    """POST /secrets:reseal."""
+    return json_answer(await call.desk.secrets.reseal(call.who))
+
+
 async def delete(call: Call[DeleteSecretQuery]) -> web.Response:
     """DELETE /secrets/{secret}."""
     await call.desk.secrets.delete(call.who, call.part("secret"), force=call.query.force)
@@ -58,6 +64,14 @@ ENDPOINTS = (
         role="admin",
         body=SecretBody,
         answer=SecretView,
+    ),
+    Endpoint(
+        method="POST",
+        path=SECRETS + ":reseal",
+        handler=reseal,
+        summary="Seal all secrets with the cluster secret that this node uses now",
+        role="admin",
+        answer=ResealReport,
     ),
     Endpoint(
         method="DELETE",

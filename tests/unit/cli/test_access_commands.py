@@ -3,6 +3,7 @@
 import io
 import json
 
+import msgspec
 from desks import PASSWORD
 
 
@@ -74,6 +75,20 @@ def test_the_audit_trail_tells_who_did_what(croncord):
     assert [json.loads(line)["action"] for line in lines] == ["cluster.pause"]
     assert croncord("audit", "--export", "csv")[1].startswith("index,at,by,from,")
     assert "Nothing that matches" in croncord("audit", "--by", "nobody")[2]
+
+
+def test_secrets_are_sealed_with_the_present_cluster_secret(croncord, node, tmp_path):
+    file = tmp_path / "value"
+    file.write_text("s3cr3t-value\n")
+    croncord("secret", "set", "TOKEN", "--file", str(file))
+    told = "Sealed 0 anew; 1 were sealed with the present secret already.\n"
+    assert croncord("secret", "reseal")[:2] == (0, told)
+    secret = node.state.secrets["TOKEN"]
+    node.state.secrets["TOKEN"] = msgspec.structs.replace(secret, key_id="another", sealed=b"x")
+    status, out, _ = croncord("secret", "reseal")
+    assert (status, out.splitlines()[1]) == (1, "Cannot be opened, set it again: TOKEN")
+    report = json.loads(croncord("secret", "reseal", "--json")[1])
+    assert report == {"resealed": 0, "current": 0, "unreadable": ["TOKEN"]}
 
 
 def test_a_secret_is_set_from_a_file_listed_and_deleted(croncord, node, tmp_path):

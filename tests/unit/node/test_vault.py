@@ -69,3 +69,14 @@ def test_a_secret_that_is_gone_or_not_for_the_job_keeps_it_from_starting(names, 
     spec = JobSpec(name="j", script="x", secrets=names, tags=("team-a",))
     with pytest.raises(NotFound, match=names[0]):
         job_secrets(state_with(A=[], B=["team-b"]), spec, vault)
+
+
+def test_what_was_sealed_with_an_accepted_secret_opens_and_new_things_are_sealed_with_the_present():
+    old, new = SecretVault(b"of before"), SecretVault(b"of now")
+    both = SecretVault(b"of now", accepted=(b"of before",))
+    assert both.open("KEY", old.seal("KEY", VALUE)) == VALUE
+    assert new.open("KEY", both.seal("KEY", VALUE)) == VALUE
+    assert [both.opens(vault.key_id) for vault in (old, new, VAULT)] == [True, True, False]
+    assert both.key_id == new.key_id
+    with pytest.raises(StoreError):
+        both.open("KEY", VAULT.seal("KEY", VALUE))

@@ -6,8 +6,8 @@ from wire_ends import SECRET, End
 def ends():
     made = []
 
-    def make(name, secret=SECRET, tls=None):
-        made.append(End(name, secret, tls))
+    def make(name, secret=SECRET, tls=None, **options):
+        made.append(End(name, secret, tls, **options))
         return made[-1]
 
     yield make

@@ -8,6 +8,7 @@ from croncord.credentials import Grant, Link, Secret, Token, User
 from croncord.lifecycle import RunState
 from croncord.model import CalendarSpec, JobSpec, JoinToken
 from croncord.raft import commands as c
+from croncord.raft.access_commands import Resealed
 from croncord.raft.audit import audit_entry
 from croncord.saved_views import SavedView
 
@@ -137,6 +138,12 @@ ACCESS = [
         "user.password",
         "user:eve",
         "",
+    ),
+    (
+        c.Reseal(at=NOON, key_id="k2", values=(Resealed(name="S", old=b"old", new=b"new"),)),
+        "secret.reseal",
+        "cluster",
+        "1 values",
     ),
     (c.EndSessions(at=NOON, name="eve"), "session.end-all", "user:eve", ""),
     (c.RemoveUser(at=NOON, name="eve"), "user.remove", "user:eve", ""),

@@ -43,6 +43,42 @@ def test_nodes_with_different_secrets_never_connect(ends, secrets):
     assert not turn_until(lambda: ada.connected or bob.connected, ada, bob, turns=300)
 
 
+NEXT = b"the next cluster secret"
+ROTATION = {
+    "accepts the next": (SECRET, (NEXT,)),
+    "uses the next": (NEXT, (SECRET,)),
+    "knows the next only": (NEXT, ()),
+    "knows the old only": (SECRET, ()),
+}
+
+
+@pytest.mark.parametrize("names", [("ada", "bob"), ("bob", "ada")], ids=" calls ".join)
+@pytest.mark.parametrize(
+    ("one", "other", "meet"),
+    [
+        ("knows the old only", "accepts the next", True),
+        ("accepts the next", "accepts the next", True),
+        ("accepts the next", "uses the next", True),
+        ("uses the next", "uses the next", True),
+        ("uses the next", "knows the next only", True),
+        ("knows the old only", "knows the next only", False),
+    ],
+)
+def test_nodes_meet_at_each_step_of_changing_the_secret(ends, names, one, other, meet):
+    first, second = (
+        ends(name, ROTATION[step][0], accepted=ROTATION[step][1])
+        for name, step in zip(names, (one, other), strict=True)
+    )
+    first.knows(second)
+    second.knows(first)
+    turns = 3000 if meet else 300
+    met = turn_until(lambda: first.connected and second.connected, first, second, turns=turns)
+    assert bool(met) == meet
+    if meet:
+        first.transport.send(Node(names[1]), READ)
+        assert turn_until(lambda: second.received, first, second)
+
+
 def test_large_messages_arrive_whole(ends):
     ada, bob = pair(ends)
     assert turn_until(lambda: ada.connected and bob.connected, ada, bob)
