@@ -47,6 +47,7 @@ HANDLERS: MappingProxyType[type, Handler] = MappingProxyType(
         commands.MarkNodes: nodes_apply.mark_nodes,
         commands.PutNode: nodes_apply.put_node,
         commands.DrainNode: nodes_apply.drain_node,
+        commands.FreezeNode: nodes_apply.freeze_node,
         commands.SetLogLevel: nodes_apply.set_log_level,
         commands.RemoveNode: nodes_apply.remove_node,
         commands.PutJoinToken: nodes_apply.put_join_token,

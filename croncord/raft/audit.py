@@ -227,6 +227,7 @@ _TELLERS: MappingProxyType[type, Teller] = MappingProxyType(
         c.FinishRuns: _resolve,
         c.PutNode: _put_node,
         c.SetLogLevel: _log_level,
+        c.FreezeNode: lambda _s, m, _: _Told("node.freeze", f"node:{m.name}", f"{m.seconds} s"),
         c.DrainNode: lambda _s, m, _: _Told(
             "node.drain" if m.draining else "node.undrain", f"node:{m.name}"
         ),

@@ -275,6 +275,13 @@ class DrainNode(Command, frozen=True, kw_only=True):
     draining: bool
 
 
+class FreezeNode(Command, frozen=True, kw_only=True):
+    """Note that a node is about to be frozen in a drill; changes nothing."""
+
+    name: Name
+    seconds: int
+
+
 class SetLogLevel(Command, frozen=True, kw_only=True):
     """Have a node say more or less about itself, for a while; an empty level is its settings'."""
 
@@ -376,6 +383,7 @@ AnyCommand = (
     | ReportKill
     | PutNode
     | DrainNode
+    | FreezeNode
     | SetLogLevel
     | RemoveNode
     | PutJoinToken

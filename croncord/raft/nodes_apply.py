@@ -9,6 +9,7 @@ from croncord.raft.command import Command
 from croncord.raft.commands import (
     AdmitNode,
     DrainNode,
+    FreezeNode,
     MarkNodes,
     PutJoinToken,
     PutNode,
@@ -85,6 +86,13 @@ def _run_on_join(state: ClusterState, node: Node, command: PutNode) -> list[Run]
         elif state.run(row.id) is None:
             state.put_run(row)
     return rows
+
+
+def freeze_node(state: ClusterState, command: FreezeNode) -> Outcome:
+    """Refuse what is no node; the drill itself is nothing that is agreed on."""
+    if command.name not in state.nodes:
+        return refuse("not_found", f"no node is named {command.name!r}")
+    return Outcome(None)
 
 
 def drain_node(state: ClusterState, command: DrainNode) -> Outcome:

@@ -1,11 +1,13 @@
 """Failover drills: a node stands still for some seconds while the others go on."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from croncord.drills import Freeze, FreezeOrder
 from croncord.errors import Conflict, NotFound, Unreachable
 from croncord.fields import read_fields
 from croncord.ports import Peers
+from croncord.raft.commands import FreezeNode
 from croncord.service.agreement import Agreement
 from croncord.service.views import Json
 from croncord.service.who import Who
@@ -39,13 +41,20 @@ class DrillService:
         if not node.up:
             raise Conflict(f"{name} is down already")
         self.check_majority_without(name)
-        if name == self._name and self._freeze is not None:
-            await self._freeze(order)
-        elif name != self._name and self._peers is not None:
-            await self._peers.freeze(node.http, order)
-        else:
-            raise Unreachable(f"{name} cannot be frozen from here")
+        freeze = self._way_to(name, node.http)
+        await self._agreement.change(
+            lambda at: FreezeNode(at=at, by=who.name, name=name, seconds=order.seconds)
+        )
+        await freeze(order)
         return {"node": name, "seconds": order.seconds}
+
+    def _way_to(self, name: str, http: str) -> Freezer:
+        """Return what freezes that node. Raises Unreachable."""
+        if name == self._name and self._freeze is not None:
+            return self._freeze
+        if name != self._name and self._peers is not None:
+            return partial(self._peers.freeze, http)
+        raise Unreachable(f"{name} cannot be frozen from here")
 
     def check_majority_without(self, name: str) -> None:
         """Raise Conflict when the voters that answer, without this one, are no majority."""

@@ -157,6 +157,7 @@ ACCESS = [
     (c.EndSession(at=NOON, session=SECRET, until=at(9)), "session.end", "session", ""),
     (c.PauseCluster(at=NOON, paused=True), "cluster.pause", "cluster", ""),
     (c.PauseCluster(at=NOON, paused=False), "cluster.resume", "cluster", ""),
+    (c.FreezeNode(at=NOON, name="n1", seconds=7), "node.freeze", "node:n1", "7 s"),
     (c.DrainNode(at=NOON, name="n1", draining=True), "node.drain", "node:n1", ""),
     (
         c.SetLogLevel(at=NOON, name="n1", level="debug", until=at(9)),

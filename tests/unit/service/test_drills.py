@@ -4,6 +4,7 @@ import msgspec
 import pytest
 from desks import ADMIN, OPERATOR, Office, fast_directory
 
+from croncord.audit import AuditFilter
 from croncord.errors import Conflict, Forbidden, Invalid, NotFound, Unreachable
 from croncord.model import Node
 from croncord.raft.commands import MarkNodes, PutNode
@@ -44,6 +45,8 @@ async def test_a_node_is_frozen_while_the_rest_is_a_majority(office):
     drills = office.desk.drills
     assert await drills.freeze(ADMIN, "n3", {"seconds": 7}) == {"node": "n3", "seconds": 7}
     assert office.frozen == [("http://n3:1", 7, "user:ada")]
+    (entry,) = (await office.desk.audit.page(ADMIN, AuditFilter(action="node.freeze")))["items"]
+    assert (entry["subject"], entry["by"], entry["detail"]) == ("node:n3", "user:ada", "7 s")
     at, term = office.clock.now(), office.replica.state.term
     await office.do(MarkNodes(at=at, term=term, down=("n2",)))
     with pytest.raises(Conflict, match="without n3, 1 of 3 voters answer and a majority is 2"):
