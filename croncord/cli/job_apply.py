@@ -41,7 +41,7 @@ def add_verbs_export_and_apply(verbs: Verbs[Any]) -> None:
         verbs,
         "apply",
         connected(apply_jobs),
-        "make the cluster's jobs those of a TOML or JSON file, showing the difference first",
+        "make the cluster's jobs those of a TOML, JSON or YAML file, showing the difference first",
         example="croncord job apply -f jobs.toml --dry-run\ncroncord job apply -f jobs/ --prune",
     )
     apply.add_argument(

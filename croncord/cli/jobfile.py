@@ -1,4 +1,4 @@
-"""Job definitions in files: TOML or JSON, one job or many, scripts inside or beside them.
+"""Job definitions in files: TOML, JSON or YAML, one job or many, scripts inside or beside them.
 
     [[jobs]]
     name = "backup"
@@ -17,24 +17,24 @@ import msgspec
 
 from croncord.cli import toml
 from croncord.cli.job_fields import read_script
+from croncord.cli.yaml_text import parse_yaml
 from croncord.errors import ConfigError, FieldError, Invalid
 from croncord.model import JobSpec
 from croncord.validation import READ_ONLY, read_job
 
-_SUFFIXES = (".toml", ".json")
-_YAML = (".yaml", ".yml")
+_KINDS = {".toml": "TOML", ".json": "JSON", ".yaml": "YAML", ".yml": "YAML"}
 
 
 def read_jobs(path: Path) -> list[JobSpec]:
-    """Return the jobs that a file, or every TOML and JSON file of a directory, describes.
+    """Return the jobs that a file, or every such file of a directory, describes.
 
     Raises ConfigError for a file that cannot be read, and Invalid naming every wrong field of
     every job.
     """
     if path.is_dir():
-        files = sorted(p for p in path.iterdir() if p.suffix in (*_SUFFIXES, *_YAML))
+        files = sorted(p for p in path.iterdir() if p.suffix in _KINDS)
         if not files:
-            raise ConfigError(f"{path} holds no .toml and no .json file")
+            raise ConfigError(f"{path} holds no .toml, .json or .yaml file")
     else:
         files = [path]
     jobs: list[JobSpec] = []
@@ -52,18 +52,13 @@ def read_jobs(path: Path) -> list[JobSpec]:
 
 
 def _described(file: Path) -> Sequence[dict[str, Any]]:
-    if file.suffix in _YAML:
-        raise ConfigError(
-            f"{file} is YAML, which this version does not read",
-            hint="Write TOML or JSON; `croncord job export` shows the form.",
-        )
+    kind = _KINDS.get(file.suffix, "TOML")
     try:
         text = file.read_bytes().decode("utf-8")
-        value = parse(text, json=file.suffix == ".json")
+        value = parse_yaml(text) if kind == "YAML" else parse(text, json=kind == "JSON")
     except OSError as e:
         raise ConfigError(f"cannot read {file}: {e.strerror}") from e
     except ValueError as e:
-        kind = "JSON" if file.suffix == ".json" else "TOML"
         raise ConfigError(f"{file} is not {kind}: {e}") from e
     jobs = [value] if isinstance(value, dict) and "name" in value else value
     if isinstance(jobs, dict):
@@ -71,7 +66,7 @@ def _described(file: Path) -> Sequence[dict[str, Any]]:
     if not isinstance(jobs, list) or not all(isinstance(j, dict) for j in jobs):
         raise ConfigError(
             f"{file} describes no jobs",
-            hint="It needs `[[jobs]]` tables; `croncord job export` shows the form.",
+            hint="It needs `[[jobs]]` tables, or a list named `jobs`; `croncord job export` shows the form.",
         )
     return jobs
 

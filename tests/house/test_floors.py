@@ -91,6 +91,7 @@ LIBRARIES = {
     "psutil": ("croncord.node",),
     "croniter": ("croncord.schedule",),
     "dateutil": ("croncord.ical",),
+    "yaml": ("croncord.cli.yaml_text",),
     "aiohttp.web": ("croncord.web",),
     "aiohttp_jinja2": ("croncord.web",),
     "cryptography": ("croncord.raft", "croncord.node.vault", "croncord.tls"),

@@ -81,11 +81,12 @@ def test_nothing_is_changed_when_anything_in_the_files_is_wrong(croncord, node, 
     assert node.state.jobs == {}
 
 
-def test_yaml_is_refused_with_what_to_do(croncord, tmp_path):
-    (tmp_path / "jobs.yaml").write_text("jobs: []")
-    status, _, err = croncord("job", "apply", "-f", str(tmp_path / "jobs.yaml"))
-    assert status == 2
-    assert "hint: Write TOML or JSON" in err
+def test_yaml_is_a_job_file_too(croncord, node, tmp_path):
+    file = tmp_path / "jobs.yaml"
+    file.write_text("jobs:\n- {name: nightly, schedule: '@daily', script: 'true'}\n")
+    status, out, _ = croncord("job", "apply", "-f", str(file))
+    assert status == 0, out
+    assert node.job("nightly").schedule == ("@daily",)
 
 
 def test_one_refused_job_does_not_stop_the_others(croncord, node, tmp_path, jobs_file, monkeypatch):

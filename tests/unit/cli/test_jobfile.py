@@ -1,4 +1,5 @@
 import json
+import sys
 import tomllib
 
 import pytest
@@ -37,6 +38,44 @@ def test_a_toml_file_holds_many_jobs(tmp_path):
     first, second = read_jobs(path)
     assert (first.name, first.environment, first.start_at.year) == ("a", {"MODE": "fast"}, 2027)
     assert second.schedule == ("@manual",)
+
+
+def test_yaml_means_what_is_written(tmp_path):
+    path = written(
+        tmp_path,
+        """
+        jobs:
+          - name: on
+            schedule: [30 2 * * *, "@daily"]
+            start_at: 2027-01-01T00:00:00Z
+            timeout_seconds: 90
+            retries: {count: 2, backoff: 1.5}
+            umask: 022
+            paused: true
+            environment: {ANSWER: no, TIME: 22:30, NAME: null-ish}
+            after:
+              - job: other
+                on: failure
+            script: |
+              #!/bin/sh
+              true
+        """,
+        "jobs.yaml",
+    )
+    (job,) = read_jobs(path)
+    assert (job.name, job.schedule) == ("on", ("30 2 * * *", "@daily"))
+    assert (job.start_at.year, job.timeout_seconds, job.umask) == (2027, 90, "022")
+    assert (job.retries.count, job.retries.backoff, job.paused) == (2, 1.5, True)
+    assert job.environment == {"ANSWER": "no", "TIME": "22:30", "NAME": "null-ish"}
+    assert [(it.job, it.on) for it in job.after] == [("other", "failure")]
+    assert job.script == "#!/bin/sh\ntrue\n"
+
+
+def test_without_its_library_yaml_is_refused_with_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    with pytest.raises(ConfigError, match="PyYAML") as caught:
+        read_jobs(written(tmp_path, "jobs: []", "jobs.yaml"))
+    assert "croncord[yaml]" in caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -81,8 +120,14 @@ def test_all_wrong_fields_of_all_files_are_told_at_once(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("jobs.yaml", "jobs: []", "is YAML"),
-        ("jobs.yml", "jobs: []", "is YAML"),
+        ("jobs.yaml", "jobs: [", "is not YAML"),
+        ("jobs.yml", "jobs: {}", "describes no jobs"),
+        ("jobs.yaml", "name: a\nname: b\n", "'name' stands here twice"),
+        ("jobs.yaml", "- !!python/object/apply:os.system [x]", "is not YAML"),
+        ("jobs.yaml", "a: *nobody", "is not YAML"),
+        ("jobs.yaml", "[" * 400, "is not YAML"),
+        ("jobs.yaml", "? [a]\n: b\n", "a name must be text"),
+        ("jobs.yaml", "&a [*a]\n", "is not YAML"),
         ("jobs.toml", "jobs = [", "is not TOML"),
         ("jobs.json", "{", "is not JSON"),
         ("jobs.toml", "", "describes no jobs"),
