@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 WHEELHOUSE_PYTHON ?= 3.11
 WHEELHOUSE_ARCH   ?= x86_64
 
-.PHONY: demo test lint types slow browser-tools wheel wheelhouse clean help
+.PHONY: bench bench-long demo test lint types slow browser-tools wheel wheelhouse clean help
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -28,6 +28,12 @@ test: $(VENV)/.tested browser-tools  ## style, types, and all tests but the slow
 
 slow: $(VENV)/.tested  ## the long suites: thousands of simulated faults
 	$(BIN)/python -m pytest -m slow
+
+bench: $(VENV)/.measured  ## every figure in its short form, in less than 20 minutes
+	$(BIN)/python benchmarks/all.py
+
+bench-long: $(VENV)/.measured  ## the figures of docs/performance.md: an hour and a half
+	$(BIN)/python benchmarks/all.py --long
 
 lint: $(VENV)/.tested  ## style only
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -64,6 +70,10 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.tested: $(VENV)/.installed pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test,browser,hostile]'
+	@touch $@
+
+$(VENV)/.measured: $(VENV)/.installed pyproject.toml
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[bench]'
 	@touch $@
 
 clean:  ## remove what was set up and built

@@ -66,7 +66,8 @@ def main() -> None:
         table_of_jobs(leader, wanted.jobs)
         quick = {"name": "quick", "schedule": "@manual", "script": "true\n", "overlap": "allow"}
         leader.post("/api/v1/jobs", quick)
-        run = leader.post("/api/v1/jobs/quick/run")
+        leader.post("/api/v1/jobs", quick | {"name": "seen", "script": "seq 200\n"})
+        run = leader.post("/api/v1/jobs/seen/run")
         nodes.wait_run(run["id"])
         paths = {
             "GET /api/v1/jobs, page of 100": "/api/v1/jobs?limit=100",

@@ -52,7 +52,11 @@ class Client:
     def raw(self, method: str, path: str, body: object = None) -> bytes:
         """Ask, and return the body of an answer that is not an error."""
         data = None if body is None else json.dumps(body).encode()
-        self._connection.request(method, path, data, self._headers)
+        try:
+            self._connection.request(method, path, data, self._headers)
+        except OSError:  # it was idle for long; the next one is opened by itself
+            self._connection.close()
+            self._connection.request(method, path, data, self._headers)
         answer = self._connection.getresponse()
         content = answer.read()
         if answer.status >= 400:
