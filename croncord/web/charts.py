@@ -101,7 +101,7 @@ def strip(rows: Sequence[Row], *, cells: int = 30) -> Markup:
         place += count
     empty = start * _STEP - GAP
     body = [Markup('<path class="sx" d="M0 19h{0}v1h-{0}z"/>').format(empty)] if start else []
-    body += [Markup('<path class="s-succeeded sd" d="{}"/>').format("".join(good))] if good else []
+    body += [Markup('<path class="sd" d="{}"/>').format("".join(good))] if good else []
     body += [
         Markup('<path class="s-{}{}" d="{}"/>').format(
             state, " so" if state in _OUTLINED else "", "".join(shapes)
@@ -110,7 +110,7 @@ def strip(rows: Sequence[Row], *, cells: int = 30) -> Markup:
     ]
     noun = "run" if len(shown) == 1 else "runs"
     return Markup(
-        '<svg class="strip" role="img" aria-label="{label}" width="{width}" height="{height}"'
+        '<svg class="strip" role="img" aria-label="{label}"'
         ' viewBox="0 0 {width} {height}">{body}</svg>'
     ).format(
         label=f"Last {len(shown)} {noun}: {tally(shown)}" if shown else "No runs yet",

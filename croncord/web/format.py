@@ -147,6 +147,16 @@ def full_stamp(when: str | datetime | None, zone: str = "UTC") -> str:
     return f"{local.day} {local:%b %Y %H:%M:%S} {letters(local)}"
 
 
+def both_clocks(when: str | datetime | None, zone: str = "UTC") -> str:
+    """Write a time on a zone's clock and in UTC: `Tue 24 Nov 02:30:00 CET · 01:30 UTC`, its day where it differs."""
+    at = instant(when)
+    if at is None or zone in ("", "UTC"):
+        return full_stamp(when)
+    utc = at.astimezone(UTC)
+    day = "" if utc.date() == at.astimezone(zone_info(zone)).date() else f"{utc.day} {utc:%b} "
+    return f"{stamp(at, zone, seconds=True)} · {day}{utc:%H:%M} UTC"
+
+
 def clock_time(when: str | datetime | None, zone: str = "UTC") -> str:
     """Write only the time of day: `02:30:00`, for lists whose date is known."""
     at = instant(when)

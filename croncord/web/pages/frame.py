@@ -111,7 +111,7 @@ class Frame:
             "path": request.path,
             "query": dict(request.query),
             "note": unquote(request.cookies.get(NOTE, ""))[:400],
-            "version": croncord.__version__,
+            "croncord_version": croncord.__version__,
             "fmt": format,
             "charts": charts,
         }
@@ -203,7 +203,8 @@ def schedule_list(schedule: str | list[str]) -> list[str]:
 
 def schedule_words(job: Mapping[str, Any]) -> str:
     """Say a job's schedule in English; `H` is drawn from the job's id."""
-    return "; ".join(_words(expr, job["id"]) for expr in schedule_list(job["schedule"]))
+    first, *more = (_words(expr, job["id"]) for expr in schedule_list(job["schedule"]))
+    return "; ".join([first, *(text[:1].lower() + text[1:] for text in more)])
 
 
 _words = lru_cache(maxsize=20_000)(explain)

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from croncord.web.query import address
 
-SIZE = 100
+SIZE = 80
+"""Rows of a page: with long names and thirty runs in each strip it stays under 150 kB."""
 _TRAIL_MAX = 30
 
 

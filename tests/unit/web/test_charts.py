@@ -40,7 +40,7 @@ def test_every_state_has_a_shape_of_its_own():
 
 def test_neighbours_that_succeeded_are_one_line():
     svg = parse(charts.strip(rows("succeeded", "succeeded", "failed", "succeeded"), cells=4))
-    assert svg.find(f"{SVG}path[@class='s-succeeded sd']").get("d") == "M0 14h5M12 14h11"
+    assert svg.find(f"{SVG}path[@class='sd']").get("d") == "M0 14h5M12 14h11"
 
 
 def test_a_strip_of_thirty_is_small_and_only_the_newest_are_shown():
