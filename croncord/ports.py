@@ -73,6 +73,9 @@ class SearchHit(msgspec.Struct, frozen=True):
     """Counted from 1."""
     text: str
     """Its beginning."""
+    before: tuple[str, ...] = ()
+    """The beginnings of up to two lines before it, and below of those after it."""
+    after: tuple[str, ...] = ()
 
 
 class SearchAnswer(msgspec.Struct, frozen=True):

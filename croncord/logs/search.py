@@ -15,6 +15,8 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from croncord.errors import NotFound, StoreError, Unreachable
 from croncord.frames import STDERR, STDOUT, decode_frames
 from croncord.logs import regex_worker
@@ -27,6 +29,9 @@ PATIENCE_SECONDS: Final = 2.0
 """For a regular expression on one piece of output, about 256 KiB."""
 SHOWN_BYTES: Final = 500
 """So much of a matching line is given."""
+CONTEXT_LINES: Final = 2
+CONTEXT_BYTES: Final = 160
+"""So much is given of each line before and after."""
 LINE_BYTES_MAX: Final = 1024 * 1024
 """A longer line is searched in parts."""
 AT_ONCE: Final = 2
@@ -122,9 +127,14 @@ class _Lines:
         self._hits = hits
         self._offset = 0
         self._line = 1
+        self._tail: list[str] = []
+        """The last lines of the part before."""
+        self._short: list[int] = []
+        """Hits that lack lines after them, which the next part may begin with."""
 
     def add(self, text: bytes, starts: list[int]) -> None:
         """Take the next part of the output, and where lines begin in it that match."""
+        self._complete(text)
         line = self._line
         counted = 0
         for start in starts:
@@ -133,9 +143,55 @@ class _Lines:
             at = self._offset + start
             if at > self._after:
                 shown = text[start : start + SHOWN_BYTES].partition(b"\n")[0]
-                self._hits.append(SearchHit(self._key, at, line, shown.decode(errors="replace")))
+                before = lines_before(text, start)
+                missing = CONTEXT_LINES - len(before)
+                after = lines_from(text, text.find(b"\n", start) + 1 or len(text))
+                if len(after) < CONTEXT_LINES:
+                    self._short.append(len(self._hits))
+                hit = SearchHit(
+                    self._key,
+                    at,
+                    line,
+                    shown.decode(errors="replace"),
+                    before=(*(self._tail[-missing:] if missing else ()), *before),
+                    after=tuple(after),
+                )
+                self._hits.append(hit)
         self._offset += len(text)
         self._line += text.count(b"\n")
+        self._tail = (self._tail + lines_before(text, len(text)))[-CONTEXT_LINES:]
+
+    def _complete(self, text: bytes) -> None:
+        """Give the hits at the end of the part before the lines that this one begins with."""
+        following = lines_from(text, 0)
+        for index in self._short:
+            hit = self._hits[index]
+            after = (*hit.after, *following)[:CONTEXT_LINES]
+            self._hits[index] = msgspec.structs.replace(hit, after=after)
+        self._short = []
+
+
+def lines_before(text: bytes, end: int) -> list[str]:
+    """Return the last lines before the one that begins at `end`, each cut short."""
+    found: list[str] = []
+    while end > 0 and len(found) < CONTEXT_LINES:
+        begin = text.rfind(b"\n", 0, end - 1) + 1
+        found.insert(0, _beginning(text[begin : min(end, begin + CONTEXT_BYTES)]))
+        end = begin
+    return found
+
+
+def lines_from(text: bytes, at: int) -> list[str]:
+    """Return the first lines from there on, each cut short."""
+    found: list[str] = []
+    while at < len(text) and len(found) < CONTEXT_LINES:
+        found.append(_beginning(text[at : at + CONTEXT_BYTES]))
+        at = text.find(b"\n", at) + 1 or len(text)
+    return found
+
+
+def _beginning(line: bytes) -> str:
+    return line.partition(b"\n")[0].decode(errors="replace")
 
 
 def lines_with(wanted: bytes, text: bytes) -> list[int]:

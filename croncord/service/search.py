@@ -181,6 +181,8 @@ class _Search:
                 "offset": hit.offset,
                 "line": hit.line,
                 "text": hit.text,
+                "before": list(hit.before),
+                "after": list(hit.after),
             }
         self._left -= min(self._left, len(hits))
         if self._left:

@@ -48,6 +48,10 @@ class Hit(View, frozen=True, kw_only=True):
     line: int
     text: str
     """The first 500 bytes of the line."""
+    before: list[str]
+    """The first 160 bytes of each of the two lines before it, oldest first; fewer at the beginning."""
+    after: list[str]
+    """Likewise of the two lines after it."""
 
 
 class Found(View, frozen=True, kw_only=True):

@@ -34,10 +34,10 @@ class Scope(NamedTuple):
     is_chosen: bool
 
 
-class Hit(NamedTuple):
-    """A line that matches."""
+class Line(NamedTuple):
+    """A line that matches, or one around it, which has no address."""
 
-    line: int
+    number: int
     href: str
     parts: list[str]
     """Its text; every second part is what was looked for."""
@@ -166,15 +166,17 @@ class LogSearch:
         where = {"attempt": hits[0]["attempt"], "stream": stream if stream in _STREAMS else ""}
         path = f"/runs/{hits[0]['run']}"
         wanted = "" if request.query.get("regex") else request.query["q"]
-        lines = [
-            Hit(
+        lines: dict[int, Line] = {}
+        for hit in hits:
+            lines |= {line.number: line for line in _around(hit) if line.number not in lines}
+        for hit in hits:
+            lines[hit["line"]] = Line(
                 hit["line"],
                 f"{address(path, where, at=hit['offset'])}#output",
                 _parts_of(plain_text(hit["text"].encode()), wanted),
             )
-            for hit in hits
-        ]
-        return self._render(request, "logs_hits.html", {"hits": lines, "run": hits[0]})
+        shown = [lines[number] for number in sorted(lines)]
+        return self._render(request, "logs_hits.html", {"lines": shown, "run": hits[0]})
 
     def _render(self, request: web.Request, template: str, context: Mapping[str, Any]) -> bytes:
         return (self._frame.fragment(request, template, context).text or "").encode()
@@ -183,6 +185,15 @@ class LogSearch:
 def _problems(error: CronCordError | None) -> dict[str, str]:
     """Return what is wrong, by field."""
     return {each.field: each.message for each in error.errors} if isinstance(error, Invalid) else {}
+
+
+def _around(hit: Json) -> list[Line]:
+    """Return the lines before and after a hit."""
+    first = hit["line"] - len(hit["before"])
+    texts = [*hit["before"], hit["text"], *hit["after"]]
+    return [
+        Line(first + index, "", [plain_text(text.encode())]) for index, text in enumerate(texts)
+    ]
 
 
 def _parts_of(text: str, wanted: str) -> list[str]:

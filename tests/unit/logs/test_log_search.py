@@ -47,6 +47,17 @@ async def test_a_line_that_comes_in_pieces_is_one_line(tmp_path):
         assert (line, text) == (9001, "needle in hay")
 
 
+async def test_a_hit_brings_the_two_lines_before_and_after_it_wherever_pieces_end(tmp_path):
+    async with store_at(tmp_path) as store:
+        await write(store, KEY, numbered(20_000), end())
+        hits = (await store.search(order(r"( 0|[37]|9999)$", regex=True, limit=5000))).hits
+        assert len(hits) == 4003
+        for hit in hits:
+            shown = [int(text.split()[-1]) for text in (*hit.before, hit.text, *hit.after)]
+            around = range(hit.line - 3, hit.line + 2)
+            assert shown == [number for number in around if 0 <= number < 20_000]
+
+
 async def test_every_line_of_a_long_output_counts(tmp_path):
     async with store_at(tmp_path) as store:
         await write(store, KEY, numbered(20000), end())

@@ -30,7 +30,7 @@ def test_the_newest_run_is_at_the_right_edge_however_few_there_are():
     svg = parse(charts.strip(rows("failed"), cells=10))
     failed = svg.find(f"{SVG}path[@class='s-failed']")
     assert failed.get("d").startswith("M54 ")
-    assert svg.get("width") == "59"
+    assert svg.get("viewBox") == "0 0 59 20"
 
 
 def test_every_state_has_a_shape_of_its_own():

@@ -41,6 +41,18 @@ async def test_hits_come_newest_run_first_and_lead_to_their_lines(visitor):
     assert "full" in marked[0]
 
 
+async def test_two_lines_around_a_hit_are_shown_once_and_gaps_between_them_are_marked(visitor):
+    text = "".join(f"line {n}\n" for n in range(1, 21)).replace("line 7", "<b> 7 needle")
+    await visitor.office.ran("backup", text.replace("line 8", "a needle").encode() + b"needle\n")
+    page = await visitor.text("/logs?q=needle")
+    check_html(page)
+    lines = re.search(r'<ul class="lines">(.*?)</ul>', page, re.DOTALL)[1]
+    assert re.findall(r'">(\d+)</a>', lines) == ["7", "8", "21"]
+    assert re.findall(r"<span>(\d+)</span>", lines) == ["5", "6", "9", "10", "19", "20"]
+    assert re.findall(r"data-gap><span>(\d+)", lines) == ["10"]
+    assert "&lt;b&gt; 7 <mark>needle</mark>" in lines
+
+
 NARROWER = {
     "q=error&regex=true": 2,
     "q=(%3Fi)error&regex=true": 3,
