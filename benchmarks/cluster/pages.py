@@ -7,7 +7,9 @@ Three real nodes with so many jobs. Ten connections ask 50 times a second in all
 from the API. They are sent at fixed instants whether or not earlier ones were answered, and a time
 counts from that instant, so waiting in line is part of it. The first part is without other work; in
 the second so many trivial jobs become due at once, again and again, as soon as the last lot ended.
-The figures are of one follower, which answers from a state as new as the leader's.
+The figures are of one follower, which answers from a state as new as the leader's. First it is
+asked for one after another: then processor time is what all daemons took for it, beside doing nothing,
+and that is the figure to look at on a machine with other work.
 """
 
 import argparse
@@ -16,10 +18,23 @@ import time
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 
-from stage import Client, Fleet, FleetNode, fleet, heading, machine, say, table_of_jobs, tell
+from stage import (
+    Client,
+    Fleet,
+    FleetNode,
+    cpu_percent,
+    fleet,
+    footprint,
+    heading,
+    machine,
+    say,
+    table_of_jobs,
+    tell,
+)
 
 PER_SECOND = 50
 CONNECTIONS = 10
+ONE_AFTER_ANOTHER = 40
 
 
 def ask(node: FleetNode, paths: dict[str, str], seconds: float) -> dict[str, list[float]]:
@@ -41,6 +56,27 @@ def ask(node: FleetNode, paths: dict[str, str], seconds: float) -> dict[str, lis
     with ThreadPoolExecutor(CONNECTIONS) as pool:
         list(pool.map(work, range(CONNECTIONS)))
     return times
+
+
+def one_after_another(nodes: Fleet, node: FleetNode, paths: dict[str, str]) -> None:
+    """Print what each costs by itself."""
+    client = Client(node)
+    idle = sum(cpu_percent(nodes.nodes, 5)) / 100
+    heading("one after another, a follower asked")
+    for name, path in paths.items():
+        client.raw("GET", path)
+        times, before = [], taken(nodes)
+        for _ in range(ONE_AFTER_ANOTHER):
+            begun = time.perf_counter()
+            client.raw("GET", path)
+            times.append(1000 * (time.perf_counter() - begun))
+        own = taken(nodes) - before - idle * sum(times) / 1000
+        tell(name, times, f"processor {1000 * own / len(times):.1f} ms each")
+
+
+def taken(nodes: Fleet) -> float:
+    """Processor seconds of all daemons so far."""
+    return sum(footprint(node.process.pid).cpu_seconds for node in nodes.nodes)
 
 
 def burst(nodes: Fleet, count: int, stop: threading.Event, done: list[int]) -> None:
@@ -76,7 +112,7 @@ def main() -> None:
             "page of jobs": "/jobs",
             "GET /api/v1/runs, page of 100": "/api/v1/runs?limit=100",
         }
-        ask(asked, paths, 3)
+        one_after_another(nodes, asked, paths)
         calm = ask(asked, paths, wanted.seconds)
         stop, done = threading.Event(), []
         bursting = threading.Thread(target=burst, args=(nodes, wanted.burst, stop, done))

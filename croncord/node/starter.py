@@ -78,14 +78,18 @@ class Starter:
             secrets = job_secrets(self._replica.state, job.spec, self._vault)
         except (NotFound, StoreError) as error:
             return self._not_started(key, f"{error.message}. {error.hint}".strip())
-        early_seconds = (run.due_at - self._leader_now()).total_seconds()
         request = msgspec.structs.replace(
             _request(run, job, self._name, upstream),
             secrets=secrets,
-            not_before=self._clock.monotonic() + max(0.0, early_seconds),
+            not_before=self._instant_of(run),
         )
         await self._launch(request)
         return None
+
+    def _instant_of(self, run: Run) -> float:
+        """Return when the script may start, on this machine's monotonic clock."""
+        early_seconds = (run.due_at - self._leader_now()).total_seconds()
+        return self._clock.monotonic() + max(0.0, early_seconds)
 
     async def _wait_until_due(self, key: LogKey) -> Run:
         """Return the run as it is just before it may start, or as soon as its end is asked for."""
