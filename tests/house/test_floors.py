@@ -65,6 +65,7 @@ FLOORS = {
             "envelope",
             "image",
             "outcomes",
+            "overlapping",
             "outputs_apply",
             "port",
             "requests",
