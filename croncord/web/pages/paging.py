@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from croncord.web.query import address
 
-SIZE = 80
+SIZE = 60
 """Rows of a page: with long names and thirty runs in each strip it stays under 150 kB."""
 _TRAIL_MAX = 30
 

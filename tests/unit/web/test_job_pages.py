@@ -178,24 +178,24 @@ async def test_a_check_saves_nothing(visitor):
     assert (await visitor.office.desk.jobs.list(ADMIN))["total"] == 0
 
 
-async def test_eighty_jobs_a_page_and_the_way_there_and_back(visitor):
-    for number in range(165):
+async def test_sixty_jobs_a_page_and_the_way_there_and_back(visitor):
+    for number in range(125):
         await visitor.office.job(f"job-{number:03d}")
     await visitor.sign_in()
     page = await visitor.text("/jobs")
-    assert "1–80 of 165 jobs" in page
+    assert "1–60 of 125 jobs" in page
     following = re.search(r'rel="next" href="([^"]+)"', page)[1].replace("&amp;", "&")
     page = await visitor.text(following)
-    assert "81–160 of 165 jobs" in page
+    assert "61–120 of 125 jobs" in page
     last = re.search(r'rel="next" href="([^"]+)"', page)[1].replace("&amp;", "&")
     page = await visitor.text(last)
-    assert "161–165 of 165 jobs" in page
+    assert "121–125 of 125 jobs" in page
     assert 'rel="next"' not in page
     before = re.search(r'rel="prev" href="([^"]+)"', page)[1].replace("&amp;", "&")
     page = await visitor.text(before)
-    assert "81–160 of 165 jobs" in page
+    assert "61–120 of 125 jobs" in page
     first = re.search(r'rel="prev" href="([^"]+)"', page)[1].replace("&amp;", "&")
-    assert "1–80 of 165 jobs" in await visitor.text(first)
+    assert "1–60 of 125 jobs" in await visitor.text(first)
 
 
 async def test_a_filter_that_finds_nothing_offers_to_drop_each_term(visitor):
