@@ -27,6 +27,8 @@ KEYS_KEPT = 10_000
 DELETED_KEPT = 10_000
 DELETED_OF_NAME = 10
 _NAMED = 3
+_STALE_DUE = 64
+"""Outdated entries in the heap of next ticks, beyond one per job."""
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -262,6 +264,8 @@ class ClusterState(NotifyTables):
         self._link(job)
         if job.next_due is not None and (old is None or old.next_due != job.next_due):
             heapq.heappush(self._due, (job.next_due, job.id))
+            if len(self._due) > 2 * len(self.jobs) + _STALE_DUE:
+                self._index_due()  # nobody looks at it on a node that does not lead
 
     def remove_job(self, job: Job) -> None:
         """Forget a job and its recent rows; versions that open runs pin stay."""
@@ -341,8 +345,7 @@ class ClusterState(NotifyTables):
         self._after = {}
         for job in self.jobs.values():
             self._link(job)
-        self._due = [(j.next_due, j.id) for j in self.jobs.values() if j.next_due is not None]
-        heapq.heapify(self._due)
+        self._index_due()
         self._by_job, self._by_node, self._queued, self._held = {}, {}, {}, {}
         for run in self.open_runs.values():
             self._index(run)
@@ -405,6 +408,10 @@ class ClusterState(NotifyTables):
                 index[key].pop(run.id)
                 if not index[key]:
                     del index[key]
+
+    def _index_due(self) -> None:
+        self._due = [(j.next_due, j.id) for j in self.jobs.values() if j.next_due is not None]
+        heapq.heapify(self._due)
 
     def _drop_stale_due(self) -> None:
         while self._due:

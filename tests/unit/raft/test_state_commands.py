@@ -35,6 +35,7 @@ from croncord.raft.commands import (
     decode_command,
     encode_command,
 )
+from croncord.raft.state import ClusterState
 
 
 def put(cluster, job, **changes):
@@ -383,3 +384,12 @@ def test_a_node_that_introduces_itself_again_keeps_its_join_time_and_draining():
     cluster = Cluster("n1", "n2")
     outcome = cluster.do(PutNode(at=at(9), node=node("n2", version="2.0", joined_at=at(9))))
     assert (outcome.value.joined_at, outcome.value.version) == (NOON, "2.0")
+
+
+def test_a_node_that_never_looks_at_what_is_due_does_not_keep_every_tick_there_was():
+    follower = ClusterState()
+    job = Cluster().add_job(schedule="* * * * * *")
+    for second in range(1, 500):
+        follower.put_job(msgspec.structs.replace(job, next_due=at(second)))
+    assert len(follower._due) < 100
+    assert follower.next_due() == at(499)
