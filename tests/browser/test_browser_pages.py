@@ -1,12 +1,12 @@
 """Every page: accessible in both themes, without sideways scrolling, alive, and usable by keyboard."""
 
 import pytest
-from browser_window import Axe, expect
+from browser_window import expect
 from desks import ADMIN
+from page_looks import PHONE, ZOOMED, violations, walk
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 PATHS = [
     "/",
     "/jobs",
@@ -35,15 +35,6 @@ PATHS = [
     "/jobs/missing",
 ]
 THEMES = [{"color_scheme": "light"}, {"color_scheme": "dark"}]
-PHONE = {"viewport": {"width": 320, "height": 640}}
-
-
-async def violations(page):
-    found = await Axe().run(page, options={"runOnly": RULES})
-    return [
-        (rule["id"], rule["help"], [node["html"][:120] for node in rule["nodes"][:3]])
-        for rule in found.response["violations"]
-    ]
 
 
 def paths(office):
@@ -70,13 +61,20 @@ async def test_axe_finds_nothing_on_any_page(desk_window, office):
     assert await violations(page) == [], "login"
 
 
-@pytest.mark.parametrize("desk_window", [PHONE], indirect=True)
-async def test_no_page_scrolls_sideways_on_a_narrow_phone(desk_window, office):
+async def test_no_page_scrolls_sideways_on_a_narrow_phone_or_at_200_percent(desk_window, office):
     desk_window.expect_status(404, 422)
     for path in paths(office):
         await desk_window.go(path)
-        width = await desk_window.page.evaluate("document.documentElement.scrollWidth")
-        assert width <= PHONE["viewport"]["width"], path
+        for size in (ZOOMED, PHONE):
+            await desk_window.page.set_viewport_size(size)
+            width = await desk_window.page.evaluate("document.documentElement.scrollWidth")
+            assert width <= size["width"], (path, size)
+
+
+@pytest.mark.parametrize("path", ["/", "/jobs", "/jobs/nightly%20backup", "/runs", "/nodes"])
+async def test_tab_comes_to_everything_and_the_focus_is_always_seen(desk_window, path):
+    await desk_window.go(path)
+    await walk(desk_window.page, path)
 
 
 @pytest.mark.parametrize("desk_window", [{"forced_colors": "active"}], indirect=True)
@@ -159,3 +157,6 @@ async def test_nine_tabs_with_live_output_are_all_alive(desk_window, office):
     await office.write(office.live_run, b"for all\n")
     for page in pages:
         await expect(page.get_by_role("log")).to_contain_text("for all\n", timeout=10_000)
+    tenth = await desk_window.context.new_page()
+    await tenth.goto(f"{desk_window.base}/jobs")
+    await expect(tenth.get_by_role("heading", level=1)).to_have_text("Jobs")
