@@ -35,8 +35,6 @@ class Forker:
         self._reader: asyncio.Task[None] | None = None
         self._sending = asyncio.Lock()
         self._deaths = 0
-        self.replaced = 0
-        """How often a zygote died in this life, and what was asked of it was asked again."""
 
     @property
     def pid(self) -> int:
@@ -131,7 +129,6 @@ class Forker:
         """
         await self._bury()
         self._deaths += 1
-        self.replaced += 1
         log.warning("the runner process ended; starting another")
         if self._deaths >= _TRIES:
             for ready in self._waiting.values():

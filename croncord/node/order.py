@@ -25,7 +25,6 @@ from croncord.node.group import CPU, MEMORY, PROCESSES
 from croncord.node.group_home import NO_GROUPS, GroupHome
 from croncord.node.refusal import StartRefused
 from croncord.node.script import prepare_script
-from croncord.node.spares import PREFIX, Spares
 from croncord.ports import LaunchRequest, LogKey
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -48,11 +47,7 @@ def key_of(name: str) -> LogKey | None:
 
 
 def write_order(
-    runs: Path,
-    request: LaunchRequest,
-    prepared_ms: int,
-    groups: GroupHome = NO_GROUPS,
-    spares: Spares | None = None,
+    runs: Path, request: LaunchRequest, prepared_ms: int, groups: GroupHome = NO_GROUPS
 ) -> Path:
     """Write everything the shim needs; the directory gets its name when it is complete.
 
@@ -64,7 +59,7 @@ def write_order(
     account = find_account(request.user)
     prepared = prepare_script(request.script)
     directory = runs / directory_name(request.key)
-    draft = _fresh(runs, request.key, spares)
+    draft = _fresh(runs, request.key)
     draft.chmod(0o711 if account.is_other else 0o700)
     script = _place_script(draft, directory, account, prepared.content)
     environment = _environment(request, account)
@@ -121,21 +116,19 @@ def write_end(runs: Path, key: LogKey, result: Mapping[str, Any], prepared_ms: i
     return directory
 
 
-def remove_directory(directory: Path, spares: Spares | None = None) -> None:
-    """Remove all that was kept of an attempt; with `spares` its directory may be used again. Blocks."""
+def remove_directory(directory: Path) -> None:
+    """Remove all that was kept of an attempt. Blocks."""
     order = rundir.read_json(str(directory), rundir.ORDER) or {}
     script = Path(order.get("script", directory / rundir.SCRIPT))
     if script.parent != directory:
         shutil.rmtree(script.parent, ignore_errors=True)
-    if spares is None or not spares.keep(directory):
-        shutil.rmtree(directory, ignore_errors=True)
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 def remove_drafts(runs: Path) -> None:
-    """Remove what an earlier life began to write and did not finish, and what it had spare. Blocks."""
-    for prefix in (_DRAFT_PREFIX, PREFIX):
-        for draft in runs.glob(f"{prefix}*"):
-            shutil.rmtree(draft, ignore_errors=True)
+    """Remove what an earlier life began to write and did not finish. Blocks."""
+    for draft in runs.glob(f"{_DRAFT_PREFIX}*"):
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _roles(request: LaunchRequest) -> list[str]:
@@ -148,12 +141,11 @@ def _roles(request: LaunchRequest) -> list[str]:
     return [role for role, limit in wanted.items() if limit is not None]
 
 
-def _fresh(runs: Path, key: LogKey, spares: Spares | None = None) -> Path:
+def _fresh(runs: Path, key: LogKey) -> Path:
     draft = runs / f"{_DRAFT_PREFIX}{directory_name(key)}"
     if draft.exists():
         shutil.rmtree(draft)
-    if spares is None or not spares.take(draft):
-        draft.mkdir(mode=0o700)
+    draft.mkdir(mode=0o700)
     return draft
 
 

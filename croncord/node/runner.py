@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import sys
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -20,7 +20,6 @@ from croncord.node.forker import Forker
 from croncord.node.group_home import NO_GROUPS, GroupHome
 from croncord.node.refusal import StartRefused
 from croncord.node.remains import plain_result
-from croncord.node.spares import Spares
 from croncord.node.supervision import Supervision, process_end
 from croncord.ports import LaunchRequest, LogKey, ProcessEnd, RunLogs
 
@@ -63,7 +62,6 @@ class ProcessRunner:
         self._clock = clock
         self._groups = groups
         self._forker = Forker(python)
-        self._spares = Spares(runs)
         self._attempts: dict[LogKey, _Attempt] = {}
         self._watch: asyncio.Task[None] | None = None
 
@@ -130,8 +128,9 @@ class ProcessRunner:
         """Remove the directories of ended attempts. Raises Conflict when one still runs."""
         running = [key for key in keys if self._is_running(key)]
         ended = [key for key in keys if key not in running]
-        attempts = {key: self._attempts.pop(key, None) for key in ended}
-        await asyncio.to_thread(self._remove, attempts)
+        for key in ended:
+            self._attempts.pop(key, None)
+        await asyncio.to_thread(self._remove, ended)
         if running:
             raise Conflict(f"these have not ended: {', '.join(map(order.directory_name, running))}")
 
@@ -169,9 +168,7 @@ class ProcessRunner:
         try:
             try:
                 directory = await asyncio.to_thread(self._prepare, request, now_ms, supervision)
-                replaced = self._forker.replaced
-                meta = supervision.shim.meta = await self._forker.fork(directory)
-                supervision.shim.is_only_one = bool(meta) and replaced == self._forker.replaced
+                supervision.shim.meta = await self._forker.fork(directory)
             finally:
                 launched.set()
         except (StartRefused, OSError) as error:
@@ -184,7 +181,7 @@ class ProcessRunner:
         return await supervision.see_through()
 
     def _prepare(self, request: LaunchRequest, now_ms: int, supervision: Supervision) -> Path:
-        directory = order.write_order(self._runs, request, now_ms, self._groups, self._spares)
+        directory = order.write_order(self._runs, request, now_ms, self._groups)
         supervision.open_spool()
         return directory
 
@@ -214,10 +211,9 @@ class ProcessRunner:
         self._groups.tidy(order.directory_name(key) for key in keys)
         return keys
 
-    def _remove(self, attempts: Mapping[LogKey, _Attempt | None]) -> None:
-        for key, attempt in attempts.items():
-            is_over = attempt is not None and attempt.supervision.shim.has_left()
-            order.remove_directory(self._directory(key), self._spares if is_over else None)
+    def _remove(self, keys: Iterable[LogKey]) -> None:
+        for key in keys:
+            order.remove_directory(self._directory(key))
             self._groups.let_go(order.directory_name(key))
 
     def _known(self, key: LogKey) -> _Attempt:

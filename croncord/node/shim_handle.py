@@ -31,8 +31,6 @@ class ShimHandle:
         self._connecting = asyncio.Lock()
         self.meta: dict[str, Any] | None = None
         """What it says about itself. Set it early: a script may remove the file that says so."""
-        self.is_only_one = False
-        """Whether no other shim was ever asked for in its directory: one might come late."""
         self.forced_at: datetime | None = None
         """When it was ended by force because it did not answer."""
 
@@ -45,10 +43,6 @@ class ShimHandle:
         if shim is None or shim.started != meta["started"] or not shim.is_alive:
             return None
         return shim
-
-    def has_left(self) -> bool:
-        """Whether nobody uses its directory any more: it lives no longer and was the only one."""
-        return self.is_only_one and self.process() is None
 
     def wake(self) -> Process | None:
         """Return its process while it lives; a script of the same user may have stopped it."""
