@@ -40,7 +40,7 @@ async def fill(office):
         retries={"count": 2},
     )
     await office.job("crm-sync", schedule=["*/15 * * * *", "@daily"], tags=["prod"])
-    await office.job("by hand", schedule="@manual")
+    await office.job("by hand", schedule="@manual", overlap="allow")
     await office.job("resting", schedule="@hourly", paused=True)
     for _ in range(4):
         await office.ran("nightly backup", b"\x1b[32mok\x1b[0m\n")

@@ -74,6 +74,8 @@ async def introduce(door, caller):
 
 
 def act_of(endpoint):
+    if endpoint.path.endswith("/password"):
+        return "admin"
     return "run" if (endpoint.method, endpoint.path) in RUNNING else ACTS[endpoint.role]
 
 
