@@ -163,7 +163,7 @@ class Fleet:
         return [node for node in self.nodes if node.is_alive]
 
     def wait_ready(self, seconds: float = 120) -> None:
-        """Wait until every living node says it is caught up and all know each other."""
+        """Wait until every living node says it is caught up, knows all and has heard of the living."""
         for node in self.alive():
             wait_for(lambda node=node: self._is_ready(node), seconds, f"{node.name} ready")
 
@@ -173,9 +173,11 @@ class Fleet:
         try:
             if node.call("GET", "/readyz").status != 200:
                 return False
-            return len(node.get("/api/v1/nodes")["items"]) == len(self.nodes)
+            known = node.get("/api/v1/nodes")["items"]
         except (OSError, AssertionError):
             return False
+        heard = {each["name"] for each in known if each["cpu_percent"] is not None}
+        return len(known) == len(self.nodes) and heard >= {each.name for each in self.alive()}
 
     def leader(self) -> FleetNode:
         """Return the living node that the living ones agree on."""
