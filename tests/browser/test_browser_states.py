@@ -130,9 +130,9 @@ async def test_ten_thousand_jobs_are_sixty_rows_and_one_step_to_any(fresh):
         await fresh.go(path)
         await look_at(page, path)
     await fresh.go("/jobs")
-    await expect(page.get_by_text("1–60 of 10,000 jobs")).to_be_visible()
+    await expect(page.get_by_text("1–60 of 10,000 jobs")).to_be_visible(timeout=30_000)
     assert await page.locator("*").count() < 4000
     await page.get_by_label("Find jobs").fill("07777")
-    await expect(page.get_by_text("1–1 of 1 jobs")).to_be_visible()
+    await expect(page.get_by_text("1–1 of 1 jobs")).to_be_visible(timeout=30_000)
     await page.get_by_role("link", name=LONG % 7777).click()
-    await expect(page.get_by_role("heading", level=1)).to_have_text(LONG % 7777)
+    await expect(page.get_by_role("heading", level=1)).to_have_text(LONG % 7777, timeout=30_000)
