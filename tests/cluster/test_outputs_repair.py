@@ -128,8 +128,8 @@ def test_a_copy_harmed_on_disk_is_noticed_and_repaired(own_fleet, harm, is_runni
     fleet.wait_ready()
     other = next(each for each in fleet.nodes if each is not node)
     said = f"{run['id']}', attempt=1) is damaged"
-    wait_for(lambda: said in node.log.read_text()[said_before:], 30, "it to be noticed")
-    wait_for(lambda: len(copies(other, run["id"])) == 3, 30, "the copy to be repaired")
+    wait_for(lambda: said in node.log.read_text()[said_before:], 90, "it to be noticed")
+    wait_for(lambda: len(copies(other, run["id"])) == 3, 90, "the copy to be repaired")
     assert_whole_on_disk(fleet, node, run)
 
 
