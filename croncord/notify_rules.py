@@ -7,6 +7,7 @@ import msgspec
 from croncord.lifecycle import RunState, Trigger
 from croncord.model import Job, Run
 from croncord.notification import JobKind, NotifySettings, Watch
+from croncord.policy import lane
 
 KEPT_FOR = timedelta(hours=24)
 """A delivery that nobody took for so long is dropped."""
@@ -47,15 +48,15 @@ def judge(row: Run, before: Watch, job: Job, settings: NotifySettings) -> Judgem
     past: their success does not answer for the present.
     """
     wanted = kinds_of(job, settings)
-    lane = _lane(job, row)
+    place = lane(job.spec.target, row.target)
     trouble = dict(before.trouble)
     kinds: list[JobKind] = []
     since, is_late = before.since, before.is_late
     if kind := _KIND_OF.get(row.state):
-        trouble[lane] = kind
+        trouble[place] = kind
         kinds.append(kind)
     elif row.state is RunState.SUCCEEDED:
-        was = trouble.pop(lane, "")
+        was = trouble.pop(place, "")
         is_fresh = row.trigger is not Trigger.BACKFILL
         if was in wanted or (is_fresh and is_late and "late" in wanted):
             kinds.append("recovery")
@@ -71,11 +72,6 @@ def judge(row: Run, before: Watch, job: Job, settings: NotifySettings) -> Judgem
         is_late=is_late,
     )
     return Judgement(tuple(kind for kind in kinds if kind in wanted), watch)
-
-
-def _lane(job: Job, row: Run) -> str:
-    target = job.spec.target
-    return row.target if target.every_node or target.on_join else ""
 
 
 def is_overdue(job: Job, watch: Watch, now: datetime) -> bool:
@@ -103,14 +99,17 @@ def with_long_run(job: Job, run: Run, watch: Watch) -> Watch:
     return msgspec.structs.replace(
         watch,
         long_runs=(*watch.long_runs, run.id),
-        trouble={_lane(job, run): "too_long"} | watch.trouble,
+        trouble={lane(job.spec.target, run.target): "too_long"} | watch.trouble,
     )
 
 
 def started_anew(job: Job, watch: Watch, at: datetime, *, resumed: bool) -> Watch:
     """Return the watch of a job that was saved, paused or resumed."""
-    per_node = job.spec.target.every_node or job.spec.target.on_join
-    trouble = {lane: kind for lane, kind in watch.trouble.items() if not lane or per_node}
+    trouble = {
+        place: kind
+        for place, kind in watch.trouble.items()
+        if lane(job.spec.target, place) == place
+    }
     if job.spec.expect_within_seconds is None:
         return msgspec.structs.replace(watch, trouble=trouble, since=None, is_late=False)
     if watch.since is None or resumed:

@@ -1,4 +1,4 @@
-"""Decisions that need only values: retry delays, which node, which replicas. Pure."""
+"""Decisions that need only values: retry delays, what overlaps, which node, which replicas. Pure."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -22,6 +22,11 @@ def jitter_seconds(limit_seconds: int, job_id: str, nominal_ms: int) -> float:
     if limit_seconds == 0:
         return 0.0
     return _hash(job_id, str(nominal_ms)) % (limit_seconds * 1000) / 1000
+
+
+def lane(target: Target, node_name: str) -> str:
+    """Return what a job's runs overlap with: all of its runs, or those for one node where each has its own."""
+    return node_name if target.every_node or target.on_join else ""
 
 
 def matches(target: Target, node: Node) -> bool:

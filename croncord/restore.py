@@ -12,8 +12,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from croncord.audit import AuditEntry
 from croncord.backup_format import BackupReader, Header
 from croncord.bootstrap import prepare_data_dir
@@ -28,9 +26,9 @@ from croncord.errors import ConfigError, Conflict
 from croncord.logs.retention import Keep
 from croncord.model import Node
 from croncord.node.vault import SecretVault
-from croncord.notification import CHANNEL_SEAL, HEARTBEAT_SEAL, SMTP_SEAL
 from croncord.raft.installing import install
 from croncord.raft.restoring import BY, Beginning, Restoring
+from croncord.raft.sealed_values import SealedValue, put_sealed, sealed_values
 from croncord.raft.state import ClusterState
 from croncord.standing import RESTORING, Standing
 from croncord.unpacking import Unpacking, check_backup, clean, used_parts
@@ -151,37 +149,17 @@ def _with_readable_secrets(
             "--without-secrets restores the rest.",
         )
     own = own or SecretVault(standing.make_secret())
-    for secret in list(state.secrets.values()):
-        if old is not None and secret.key_id == old.key_id != own.key_id:
-            value = old.open(secret.name, secret.sealed)
-            state.secrets[secret.name] = msgspec.structs.replace(
-                secret, sealed=own.seal(secret.name, value), key_id=own.key_id
-            )
-    if old is not None:
-        _reseal_channels(state, old, own)
+    if old is not None and old.key_id != own.key_id:
+        _reseal(state, old, own)
     return not closed
 
 
-def _reseal_channels(state: ClusterState, old: SecretVault, own: SecretVault) -> None:
-    """Seal what notifications keep secret anew; what cannot be opened has to be set again."""
-
-    def again(name: str, sealed: bytes, key_id: str) -> dict[str, Any]:
-        if not sealed or key_id != old.key_id or old.key_id == own.key_id:
-            return {}
-        return {"sealed": own.seal(name, old.open(name, sealed)), "key_id": own.key_id}
-
-    for name, channel in [*state.channels.items()]:
-        fresh = again(f"{CHANNEL_SEAL}{name}", channel.sealed, channel.key_id)
-        state.channels[name] = msgspec.structs.replace(channel, **fresh)
-    for key, rule in [*state.notify_settings.items()]:
-        smtp, beat = rule.smtp, rule.heartbeat
-        state.notify_settings[key] = msgspec.structs.replace(
-            rule,
-            smtp=msgspec.structs.replace(smtp, **again(SMTP_SEAL, smtp.sealed, smtp.key_id)),
-            heartbeat=msgspec.structs.replace(
-                beat, **again(HEARTBEAT_SEAL, beat.sealed, beat.key_id)
-            ),
-        )
+def _reseal(state: ClusterState, old: SecretVault, own: SecretVault) -> None:
+    """Seal anew what the old key opens; anything else has to be set again."""
+    for name, sealed, key_id in list(sealed_values(state)):
+        if key_id == old.key_id:
+            again = own.seal(name, old.open(name, sealed))
+            put_sealed(state, SealedValue(name, again, own.key_id))
 
 
 async def _make(

@@ -17,8 +17,8 @@ from croncord.model import Job, Run, run_id
 from croncord.node.lock_desk import LockDesk
 from croncord.node.misfire import Lateness, caught_up, starts, was_caught_up
 from croncord.node.placement import Placed, Placer
+from croncord.policy import lane
 from croncord.raft.commands import Decision, JobDecisions
-from croncord.raft.overlapping import lane
 from croncord.raft.state import ClusterState
 from croncord.ticks import due_at, ticks_after
 
@@ -91,9 +91,13 @@ class _Ticking:
             if run.trigger is not Trigger.BACKFILL
             and (run.is_active or not _is_paced(run, lateness))
         ]
-        self._active = Counter(lane(job, run) for run in in_turn if run.is_active)
-        self._queued = Counter(lane(job, run) for run in in_turn if run.is_queued)
-        self._in_hand = {lane(job, run): run.id for run in in_turn}
+        self._active = Counter(
+            lane(job.spec.target, run.target) for run in in_turn if run.is_active
+        )
+        self._queued = Counter(
+            lane(job.spec.target, run.target) for run in in_turn if run.is_queued
+        )
+        self._in_hand = {lane(job.spec.target, run.target): run.id for run in in_turn}
         self._starts = starts(job.spec.misfire, lateness, runs)
 
     def decide(self, until: datetime) -> JobDecisions:

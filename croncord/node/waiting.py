@@ -17,7 +17,7 @@ from croncord.raft.commands import (
     Conclusion,
     RequestKill,
 )
-from croncord.raft.overlapping import lane
+from croncord.raft.overlapping import rivals
 from croncord.raft.state import ClusterState
 
 _WITHOUT_NODE = frozenset(
@@ -134,13 +134,7 @@ class Waiting:
             return self._backfills.has_turn(run)
         if job.spec.overlap == "allow":
             return True
-        others = [
-            other
-            for other in self._state.runs_of_job(run.job_id)
-            if other.id != run.id
-            and other.trigger is not Trigger.BACKFILL
-            and lane(job, other) == lane(job, run)
-        ]
+        others = rivals(self._state, job, run.id, run.target)
         active = [other for other in others if other.is_active or other.id in self._started]
         if job.spec.overlap == "replace":
             self._replace(run, others)

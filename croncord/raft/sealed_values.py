@@ -41,11 +41,14 @@ def reseal(state: ClusterState, command: Reseal) -> Outcome:
     held = {value.name: value.sealed for value in sealed_values(state)}
     wanted = [it for it in command.values if held.get(it.name) == it.old]
     for it in wanted:
-        _replace(state, it.name, {"sealed": it.new, "key_id": command.key_id})
+        put_sealed(state, SealedValue(it.name, it.new, command.key_id))
     return Outcome(len(wanted))
 
 
-def _replace(state: ClusterState, name: str, fields: dict[str, bytes | str]) -> None:
+def put_sealed(state: ClusterState, value: SealedValue) -> None:
+    """Replace a value that is there by the same one under another key."""
+    name = value.name
+    fields: dict[str, bytes | str] = {"sealed": value.sealed, "key_id": value.key_id}
     if name.startswith(CHANNEL_SEAL):
         channel = state.channels[name.removeprefix(CHANNEL_SEAL)]
         state.channels[channel.name] = msgspec.structs.replace(channel, **fields)

@@ -104,7 +104,10 @@ class RunService:
         if run.state is RunState.PENDING:
             waits = waits_for(agreed, run, self._agreement.now(), self._agreement.leader()).text
         holders = self._holders(run.id, run.replicas)
-        held = await self._copies(LogKey(run.id, run.attempt), holders)
+        held, earlier = await asyncio.gather(
+            self._copies(LogKey(run.id, run.attempt), holders),
+            asyncio.gather(*(self._whole(run.id, each) for each in run.attempts)),
+        )
         log = run.log
         if run.is_open and held:
             log = max(held.values(), key=lambda status: status.size).info
@@ -112,7 +115,6 @@ class RunService:
         durable = [status.durable_bytes for status in held.values()]
         safe = confirmed(durable, len(run.replicas)) if run.replicas else 0
         told = _with_progress(run, self._progress())
-        earlier = await asyncio.gather(*(self._whole(run.id, each) for each in run.attempts))
         return run_json(
             told,
             copies=whole,

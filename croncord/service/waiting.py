@@ -5,6 +5,7 @@ from datetime import datetime
 from croncord.lifecycle import Reason, RunState, Trigger
 from croncord.model import Job, Run
 from croncord.policy import matches
+from croncord.raft.overlapping import rivals
 from croncord.raft.state import ClusterState
 from croncord.story import REASONS, RULES, Told, when
 
@@ -37,8 +38,8 @@ def _lock(state: ClusterState, run: Run) -> Told | None:
 
 def _turn(state: ClusterState, run: Run, job: Job) -> Told | None:
     """Tell whose end it waits for: that of its backfill's others, or of an earlier run."""
-    runs = [other for other in state.runs_of_job(run.job_id) if other.id != run.id]
     if run.trigger is Trigger.BACKFILL:
+        runs = [other for other in state.runs_of_job(run.job_id) if other.id != run.id]
         in_hand = sum(other.backfill == run.backfill and other.is_active for other in runs)
         if in_hand < run.max_parallel:
             return None
@@ -46,15 +47,7 @@ def _turn(state: ClusterState, run: Run, job: Job) -> Told | None:
         return _told(run, f"waits: backfill {run.backfill} has {of} in hand", rule="max_parallel")
     if job.spec.overlap == "allow":
         return None
-    target = job.spec.target
-    lane = run.target if target.every_node or target.on_join else None
-    ahead = [
-        other
-        for other in runs
-        if other.trigger is not Trigger.BACKFILL
-        and other.is_active
-        and lane in (None, other.target)
-    ]
+    ahead = [other for other in rivals(state, job, run.id, run.target) if other.is_active]
     if not ahead:
         return None
     first = min(ahead, key=lambda other: other.id)
