@@ -37,6 +37,9 @@ PROGRAMS = (
     Program("cluster/observers.py", "--observers 6 --steps 1", "--observers 27 --steps 3"),
     Program("ledger/rows.py", "--rows 100000", "--rows 1000000"),
     Program("logs/store.py", "--megabytes 20", ""),
+    Program("logs/capture.py", "--megabytes 20 --rounds 2", "--rounds 5"),
+    Program("logs/churn.py", "--runs 5000", ""),
+    Program("web/pages.py", "--jobs 2000 --rows 50000", ""),
     Program("consensus/run.py", "--rounds 2 --seconds 1", ""),
 )
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from croncord.lifecycle import RunState
 from croncord.model import Job, JobSpec, Node, Run, run_id
 from croncord.node.planner import Facts, Limits, Plan, plan
+from croncord.ports import Vitals
 from croncord.raft.apply import apply
 from croncord.raft.commands import (
     AnyCommand,
@@ -31,6 +32,24 @@ def node(name: str, **fields) -> Node:
     """Return a node that is up."""
     defaults = {"http": f"http://{name}", "raft": f"{name}:1", "joined_at": NOON}
     return Node(name=name, **{"changed_at": NOON, **defaults, **fields})
+
+
+def vitals(name: str, at: datetime) -> Vitals:
+    """Return the report of a node that does nothing."""
+    return Vitals(
+        name=name,
+        at=at,
+        cpu_percent=0,
+        load_1m=0,
+        memory_bytes=0,
+        memory_total_bytes=0,
+        disk_bytes=0,
+        disk_total_bytes=0,
+        running_runs=0,
+        applied_index=0,
+        uptime_seconds=0,
+        version="",
+    )
 
 
 class Cluster:

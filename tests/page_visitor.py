@@ -61,12 +61,25 @@ class Visitor:
         return await self.client.post(path, data=data, allow_redirects=False)
 
 
-@asynccontextmanager
-async def visiting(office):
+def pages_of(office):
     app = create_app(office.desk, error_page=render_error)
     setup_pages(app, office.desk, office.logs)
-    async with TestClient(NodeServer(app)) as client:
+    return NodeServer(app)
+
+
+@asynccontextmanager
+async def visiting(office):
+    async with TestClient(pages_of(office)) as client:
         yield Visitor(office, client)
+
+
+@asynccontextmanager
+async def serving(office):
+    """Serve the pages of an office to a browser; `office.base` says where, and all is closed after."""
+    async with pages_of(office) as server:
+        office.base = str(server.make_url("")).rstrip("/")
+        yield office
+    await office.close()
 
 
 class Checker(HTMLParser):

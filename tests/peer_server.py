@@ -1,6 +1,8 @@
 """A node as other nodes see it: an output store behind the routes for peers, on loopback."""
 
+import asyncio
 import socket
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from aiohttp import web
 
@@ -131,3 +133,22 @@ class Member:
     async def restart(self):
         await self.stop()
         return await self.start()
+
+
+@asynccontextmanager
+async def members(root, count=2):
+    """Give so many nodes, n1 the first, that know each other's addresses."""
+    addresses = {}
+    async with AsyncExitStack() as stack:
+        found = [Member(f"n{n}", root, addresses) for n in range(1, count + 1)]
+        for member in found:
+            await member.start()
+            stack.push_async_callback(member.stop)
+        yield found
+
+
+async def until(happened):
+    """Wait for something that other tasks bring about."""
+    async with asyncio.timeout(20):
+        while not happened():
+            await asyncio.sleep(0.005)

@@ -8,10 +8,7 @@ import pytest
 import pytest_asyncio
 from desks import PASSWORD, STDERR, Office, fast_directory
 from fleet import TOKEN, Fleet
-from web_clients import NodeServer
-
-from croncord.web.app import create_app
-from croncord.web.pages import render_error, setup_pages
+from page_visitor import serving
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -63,12 +60,8 @@ async def office():
     with fast_directory() as path:
         office = await Office.open(path)
         await fill(office)
-        app = create_app(office.desk, error_page=render_error)
-        setup_pages(app, office.desk, office.logs)
-        async with NodeServer(app) as server:
-            office.base = str(server.make_url("")).rstrip("/")
+        async with serving(office):
             yield office
-        await office.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -8,12 +8,10 @@ from browser_window import expect, window
 from crowds import LONG, crowd
 from desks import PASSWORD, Office, fast_directory
 from page_looks import look_at
-from web_clients import NodeServer
+from page_visitor import serving
 
 from croncord.errors import NoLeader
 from croncord.raft.solo import SoloReplica
-from croncord.web.app import create_app
-from croncord.web.pages import render_error, setup_pages
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -53,12 +51,8 @@ async def site():
     with fast_directory() as path:
         office = await Office.open(path, replica=Cut("n1"))
         await office.add_user("ada", "admin")
-        app = create_app(office.desk, error_page=render_error)
-        setup_pages(app, office.desk, office.logs)
-        async with NodeServer(app) as server:
-            office.base = str(server.make_url("")).rstrip("/")
+        async with serving(office):
             yield office
-        await office.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -1,10 +1,7 @@
 """Many small outputs are copied in one call, and what cannot be is copied by itself."""
 
-import asyncio
-from contextlib import AsyncExitStack, asynccontextmanager
-
 from log_material import NOMINAL, a_key, end, framed, numbered, out, write
-from peer_server import Member
+from peer_server import members, until
 
 from croncord.errors import NotFound
 
@@ -12,29 +9,12 @@ KEYS = [a_key(f"job-{n}") for n in range(30)]
 WHOLE, HELD = ("POST", "/internal/v1/logs/whole"), ("POST", "/internal/v1/logs/held")
 
 
-@asynccontextmanager
-async def two_nodes(root):
-    addresses = {}
-    async with AsyncExitStack() as stack:
-        members = [Member(name, root, addresses) for name in ("n1", "n2")]
-        for member in members:
-            await member.start()
-            stack.push_async_callback(member.stop)
-        yield members
-
-
-async def until(happened):
-    async with asyncio.timeout(20):
-        while not happened():
-            await asyncio.sleep(0.005)
-
-
 async def small_outputs(node, keys=KEYS):
     return {key: await write(node.store, key, out(f"{key.run_id}\n"), end()) for key in keys}
 
 
 async def test_runs_that_end_together_are_copied_in_one_call(tmp_path):
-    async with two_nodes(tmp_path) as (n1, n2):
+    async with members(tmp_path) as (n1, n2):
         infos = await small_outputs(n1)
         for key, info in infos.items():
             n2.replicator.want(key, ["n1", "n2"], info)
@@ -49,7 +29,7 @@ async def test_runs_that_end_together_are_copied_in_one_call(tmp_path):
 
 async def test_a_long_output_among_them_is_copied_by_itself(tmp_path):
     long = a_key("long")
-    async with two_nodes(tmp_path) as (n1, n2):
+    async with members(tmp_path) as (n1, n2):
         infos = await small_outputs(n1)
         infos[long] = await write(n1.store, long, numbered(500), end())
         for key, info in infos.items():
@@ -63,7 +43,7 @@ async def test_a_node_of_an_older_release_is_asked_for_each(tmp_path):
     async def unknown(_address, _keys):
         raise NotFound("there is no such call")
 
-    async with two_nodes(tmp_path) as (n1, n2):
+    async with members(tmp_path) as (n1, n2):
         n2.peers.logs_whole = n2.peers.logs_held = unknown
         infos = await small_outputs(n1)
         n2.replicator.want(KEYS[0], ["n1", "n2"], None)
@@ -75,7 +55,7 @@ async def test_a_node_of_an_older_release_is_asked_for_each(tmp_path):
 
 async def test_what_does_not_have_the_agreed_digest_is_not_kept(tmp_path):
     key = KEYS[0]
-    async with two_nodes(tmp_path) as (n1, n2):
+    async with members(tmp_path) as (n1, n2):
         info = await write(n1.store, key, out("a\n"), out("b\n"), end())
         for other in (out("b\n") + end(), out("a\n") + end(), out("a\n") + out("b\n"), b""):
             assert await n2.store.local.take_whole({key: (other, info)}) == set()
@@ -84,7 +64,7 @@ async def test_what_does_not_have_the_agreed_digest_is_not_kept(tmp_path):
 
 async def test_a_copy_that_has_begun_is_not_replaced(tmp_path):
     key = KEYS[0]
-    async with two_nodes(tmp_path) as (n1, n2):
+    async with members(tmp_path) as (n1, n2):
         info = await write(n1.store, key, out("a\n"), end())
         await write(n2.store, key, out("a\n"), seal=False)
         assert await n2.store.local.take_whole({key: (out("a\n") + end(), info)}) == set()
@@ -95,7 +75,7 @@ async def test_a_copy_that_has_begun_is_not_replaced(tmp_path):
 
 async def test_what_another_node_does_not_hold_comes_once_it_does(tmp_path):
     late = a_key("late")
-    async with two_nodes(tmp_path) as (n1, n2):
+    async with members(tmp_path) as (n1, n2):
         info = await write(n2.store, late, out("a\n"), end())
         await n2.store.delete([late])
         n2.replicator.want(late, ["n1", "n2"], info)
@@ -106,7 +86,7 @@ async def test_what_another_node_does_not_hold_comes_once_it_does(tmp_path):
 
 
 async def test_runs_that_have_not_begun_are_asked_for_in_one_call(tmp_path):
-    async with two_nodes(tmp_path) as (n1, n2):
+    async with members(tmp_path) as (n1, n2):
         for key in KEYS:
             n2.replicator.want(key, ["n1", "n2"], None)
         await until(lambda: n1.server.asked)
@@ -122,7 +102,7 @@ async def test_runs_that_have_not_begun_are_asked_for_in_one_call(tmp_path):
 
 
 async def test_a_run_is_not_asked_for_before_its_time_unless_it_ended(tmp_path):
-    async with two_nodes(tmp_path) as (n1, n2):
+    async with members(tmp_path) as (n1, n2):
         n2.replicator.want(KEYS[0], ["n1", "n2"], None, starts_in_seconds=3600)
         infos = await small_outputs(n1, KEYS[:1])
         n2.replicator.want(KEYS[0], ["n1", "n2"], infos[KEYS[0]])
@@ -131,7 +111,7 @@ async def test_a_run_is_not_asked_for_before_its_time_unless_it_ended(tmp_path):
 
 
 async def test_what_is_dropped_is_not_asked_for(tmp_path):
-    async with two_nodes(tmp_path) as (n1, n2):
+    async with members(tmp_path) as (n1, n2):
         infos = await small_outputs(n1, KEYS[:2])
         n2.replicator.want(KEYS[0], ["n1", "n2"], infos[KEYS[0]])
         n2.replicator.want(KEYS[1], ["n1", "n2"], None)
@@ -143,14 +123,15 @@ async def test_what_is_dropped_is_not_asked_for(tmp_path):
 
 async def test_in_a_burst_only_what_prints_and_goes_on_is_followed(tmp_path):
     silent, loud, *ended = KEYS
-    async with two_nodes(tmp_path) as (n1, n2):
+    async with members(tmp_path) as (n1, n2):
         await n1.store.open(silent, started_at=NOMINAL)
         at = await n1.store.open(loud, started_at=NOMINAL)
         await n1.store.append(loud, at, out("working\n"))
         infos = await small_outputs(n1, ended)
         for key in KEYS:
             n2.replicator.want(key, ["n1", "n2"], None)
-        await until(lambda: n2.store.status(loud) is not None)
+        # It is opened here a moment before it is asked for there.
+        await until(lambda: n2.store.status(loud) is not None and set(n1.server.asked) > {HELD})
         followed = {path for _, path in n1.server.asked if path != HELD[1]}
         assert followed == {f"/internal/v1/logs/{loud.run_id}/1?offset=0&follow=1"}
         for key, info in infos.items():

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from builders import Cluster, at
 from log_material import NOMINAL, end, framed, numbered, out, text
-from peer_server import Member
+from peer_server import Member, until
 
 from croncord.clock import SystemClock
 from croncord.errors import Conflict
@@ -148,12 +148,6 @@ class Scene:
         first, *others = [await framed(node.store, self.key) for node in nodes]
         for other in others:
             assert other == first
-
-
-async def until(happened):
-    async with asyncio.timeout(20):
-        while not happened():
-            await asyncio.sleep(0.005)
 
 
 @asynccontextmanager

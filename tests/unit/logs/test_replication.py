@@ -2,12 +2,11 @@
 
 import asyncio
 import random
-from contextlib import AsyncExitStack, asynccontextmanager
 
 import msgspec
 import pytest
 from log_material import NOMINAL, a_key, end, framed, numbered, out, sizes, text, write
-from peer_server import Member
+from peer_server import members, until
 
 from croncord.errors import NotFound, StoreError, Unreachable
 from croncord.logs.keys import day_of, pack
@@ -16,30 +15,13 @@ from croncord.model import LogInfo
 KEY = a_key()
 
 
-@asynccontextmanager
-async def cluster(root, count=2):
-    addresses = {}
-    async with AsyncExitStack() as stack:
-        members = [Member(f"n{n}", root, addresses) for n in range(1, count + 1)]
-        for member in members:
-            await member.start()
-            stack.push_async_callback(member.stop)
-        yield members
-
-
-async def until(happened):
-    async with asyncio.timeout(20):
-        while not happened():
-            await asyncio.sleep(0.005)
-
-
 def held(member):
     status = member.store.status(KEY)
     return 0 if status is None else status.size
 
 
 async def test_a_copy_grows_with_the_output_and_is_sealed_with_it(tmp_path):
-    async with cluster(tmp_path) as (n1, n2):
+    async with members(tmp_path) as (n1, n2):
         at = await n1.store.open(KEY, started_at=NOMINAL)
         n2.replicator.want(KEY, ["n1", "n2"], None)
         for n in range(5):
@@ -54,7 +36,7 @@ async def test_a_copy_grows_with_the_output_and_is_sealed_with_it(tmp_path):
 
 
 async def test_a_copy_can_be_followed_like_the_original(tmp_path):
-    async with cluster(tmp_path) as (n1, n2):
+    async with members(tmp_path) as (n1, n2):
         at = await n1.store.open(KEY, started_at=NOMINAL)
         n2.replicator.want(KEY, ["n1", "n2"], None)
         at = await n1.store.append(KEY, at, out("first\n"))
@@ -70,7 +52,7 @@ async def test_a_copy_can_be_followed_like_the_original(tmp_path):
 async def test_both_nodes_restart_at_random_and_the_copy_is_equal_in_the_end(tmp_path):
     chance = random.Random(7)
     data = numbered(15000) + end()
-    async with cluster(tmp_path) as (n1, n2):
+    async with members(tmp_path) as (n1, n2):
         await n1.store.open(KEY, started_at=NOMINAL)
         n2.replicator.want(KEY, ["n1", "n2"], None)
         for start, stop in sizes(len(data), len(data) // 12):
@@ -92,7 +74,7 @@ async def test_both_nodes_restart_at_random_and_the_copy_is_equal_in_the_end(tmp
 
 
 async def test_when_the_writer_dies_the_prefix_stays_readable_and_its_followers_are_told(tmp_path):
-    async with cluster(tmp_path, 3) as (n1, n2, n3):
+    async with members(tmp_path, 3) as (n1, n2, n3):
         at = await n1.store.open(KEY, started_at=NOMINAL)
         n2.replicator.want(KEY, ["n1", "n2"], None)
         at = await n1.store.append(KEY, at, out("before\n"))
@@ -114,7 +96,7 @@ async def test_when_the_writer_dies_the_prefix_stays_readable_and_its_followers_
 
 
 async def test_a_lost_run_that_turns_out_to_have_finished_is_completed(tmp_path):
-    async with cluster(tmp_path) as (n1, n2):
+    async with members(tmp_path) as (n1, n2):
         at = await n1.store.open(KEY, started_at=NOMINAL)
         n2.replicator.want(KEY, ["n1", "n2"], None)
         at = await n1.store.append(KEY, at, out("before\n"))
@@ -132,7 +114,7 @@ async def test_a_lost_run_that_turns_out_to_have_finished_is_completed(tmp_path)
 
 
 async def test_a_finished_output_is_taken_from_any_node_that_has_it(tmp_path):
-    async with cluster(tmp_path, 3) as (n1, n2, n3):
+    async with members(tmp_path, 3) as (n1, n2, n3):
         info = await write(n1.store, KEY, numbered(8000), end())
         n2.replicator.want(KEY, ["n1", "n2", "n3"], info)
         await until(lambda: KEY not in n2.replicator.wanted)
@@ -144,7 +126,7 @@ async def test_a_finished_output_is_taken_from_any_node_that_has_it(tmp_path):
 
 
 async def test_a_copy_that_is_there_is_not_asked_for_again(tmp_path):
-    async with cluster(tmp_path) as (n1, n2):
+    async with members(tmp_path) as (n1, n2):
         info = await write(n1.store, KEY, numbered(10), end())
         n2.replicator.want(KEY, ["n1", "n2"], info)
         await until(lambda: KEY not in n2.replicator.wanted)
@@ -156,7 +138,7 @@ async def test_a_copy_that_is_there_is_not_asked_for_again(tmp_path):
 
 
 async def test_a_copy_that_went_another_way_is_replaced_once_the_right_one_is_found(tmp_path):
-    async with cluster(tmp_path) as (n1, n2):
+    async with members(tmp_path) as (n1, n2):
         info = await write(n1.store, KEY, out("right\n"), end())
         await write(n2.store, KEY, out("wrong\n"), out("and longer\n"), end())
         elsewhere = msgspec.structs.replace(info, sha256="0" * 64)
@@ -169,7 +151,7 @@ async def test_a_copy_that_went_another_way_is_replaced_once_the_right_one_is_fo
 
 
 async def test_what_is_dropped_stays_and_can_be_wanted_again(tmp_path):
-    async with cluster(tmp_path) as (n1, n2):
+    async with members(tmp_path) as (n1, n2):
         at = await n1.store.open(KEY, started_at=NOMINAL)
         n2.replicator.want(KEY, ["n1", "n2"], None)
         at = await n1.store.append(KEY, at, out("one\n"))
@@ -185,7 +167,7 @@ async def test_what_is_dropped_stays_and_can_be_wanted_again(tmp_path):
 
 
 async def test_the_node_that_writes_does_not_copy_from_others(tmp_path):
-    async with cluster(tmp_path) as (n1, n2):
+    async with members(tmp_path) as (n1, n2):
         await write(n1.store, KEY, out("mine\n"), seal=False)
         n1.replicator.want(KEY, ["n1", "n2"], None)
         assert n1.replicator.wanted == frozenset()
@@ -194,7 +176,7 @@ async def test_the_node_that_writes_does_not_copy_from_others(tmp_path):
 
 async def test_many_outputs_at_once_all_arrive(tmp_path):
     keys = [a_key(f"job {n}") for n in range(60)]
-    async with cluster(tmp_path) as (n1, n2):
+    async with members(tmp_path) as (n1, n2):
         infos = []
         for key in keys:
             await n1.store.open(key, started_at=NOMINAL)
@@ -209,7 +191,7 @@ async def test_many_outputs_at_once_all_arrive(tmp_path):
 
 
 async def test_any_node_reads_what_another_holds(tmp_path):
-    async with cluster(tmp_path, 3) as (n1, _, n3):
+    async with members(tmp_path, 3) as (n1, _, n3):
         await write(n1.store, KEY, numbered(6000), end())
         whole = await text(n1.store, KEY)
         assert await text(n3.store, KEY, holders=["n2", "n1"]) == whole
@@ -226,7 +208,7 @@ async def test_any_node_reads_what_another_holds(tmp_path):
 
 
 async def test_a_reader_elsewhere_follows_and_goes_on_with_another_node_when_one_dies(tmp_path):
-    async with cluster(tmp_path, 3) as (n1, n2, n3):
+    async with members(tmp_path, 3) as (n1, n2, n3):
         at = await n1.store.open(KEY, started_at=NOMINAL)
         n2.replicator.want(KEY, ["n1", "n2"], None)
         at = await n1.store.append(KEY, at, out("one\n"))
@@ -243,7 +225,7 @@ async def test_a_reader_elsewhere_follows_and_goes_on_with_another_node_when_one
 
 
 async def test_a_damaged_copy_is_not_shown_while_another_node_has_a_sound_one(tmp_path):
-    async with cluster(tmp_path) as (n1, n2):
+    async with members(tmp_path) as (n1, n2):
         for member in (n1, n2):
             await write(member.store, KEY, numbered(9000), end())
         whole = await text(n1.store, KEY)
@@ -256,7 +238,7 @@ async def test_a_damaged_copy_is_not_shown_while_another_node_has_a_sound_one(tm
 
 
 async def test_a_copy_that_lacks_only_the_end_frame_is_not_taken_for_whole(tmp_path):
-    async with cluster(tmp_path, 3) as (n1, n2, n3):
+    async with members(tmp_path, 3) as (n1, n2, n3):
         info = await write(n1.store, KEY, out("all of it\n"), end())
         await write(n2.store, KEY, out("all of it\n"), seal=False)
         n3.replicator.want(KEY, ["n2", "n1", "n3"], info)
@@ -268,7 +250,7 @@ async def test_a_copy_that_lacks_only_the_end_frame_is_not_taken_for_whole(tmp_p
 async def test_while_a_finished_output_is_being_copied_readers_get_the_whole_from_elsewhere(
     tmp_path,
 ):
-    async with cluster(tmp_path, 3) as (n1, n2, n3):
+    async with members(tmp_path, 3) as (n1, n2, n3):
         info = await write(n1.store, KEY, numbered(100), end())
         whole = await text(n1.store, KEY)
         await write(n2.store, KEY, numbered(10), seal=False)
@@ -281,7 +263,7 @@ async def test_while_a_finished_output_is_being_copied_readers_get_the_whole_fro
 
 
 async def test_a_change_of_mind_reaches_a_copy_that_follows_a_silent_writer(tmp_path):
-    async with cluster(tmp_path, 3) as (n1, n2, n3):
+    async with members(tmp_path, 3) as (n1, n2, n3):
         await write(n1.store, KEY, out("never sealed\n"), seal=False)
         info = await write(n3.store, KEY, out("never sealed\n"), out("more\n"), end())
         n2.replicator.want(KEY, ["n1", "n2", "n3"], None)
@@ -292,7 +274,7 @@ async def test_a_change_of_mind_reaches_a_copy_that_follows_a_silent_writer(tmp_
 
 
 async def test_a_copy_that_got_nothing_yet_is_not_served_as_an_empty_output(tmp_path):
-    async with cluster(tmp_path, 3) as (n1, n2, n3):
+    async with members(tmp_path, 3) as (n1, n2, n3):
         await write(n3.store, KEY, numbered(100), end())
         n2.replicator.want(KEY, ["n1", "n2"], None)
         await until(lambda: n1.server.asked)

@@ -3,12 +3,11 @@
 import asyncio
 
 import msgspec
-from builders import NOON, node
+from builders import NOON, node, vitals
 
 from croncord.clock import SystemClock
 from croncord.node.reporter import Reporter
 from croncord.node.sightings import SightingBook
-from croncord.ports import Vitals
 from croncord.raft.commands import PutNode
 from croncord.raft.solo import SoloReplica
 
@@ -49,20 +48,7 @@ class Mailbox:
 
 
 def measure(_runs, _index):
-    return Vitals(
-        name="n3",
-        at=NOON,
-        cpu_percent=0,
-        load_1m=0,
-        memory_bytes=0,
-        memory_total_bytes=0,
-        disk_bytes=0,
-        disk_total_bytes=0,
-        running_runs=0,
-        applied_index=0,
-        uptime_seconds=0,
-        version="",
-    )
+    return vitals("n3", NOON)
 
 
 async def test_a_new_leader_is_told_at_once_and_the_old_one_is_not_waited_for(monkeypatch):

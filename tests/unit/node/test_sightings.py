@@ -1,29 +1,16 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from builders import vitals
 
 from croncord.clock import ManualClock
 from croncord.node.sightings import SightingBook
-from croncord.ports import Vitals
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def told_at(at):
-    return Vitals(
-        name="n1",
-        at=at,
-        cpu_percent=0,
-        load_1m=0,
-        memory_bytes=0,
-        memory_total_bytes=0,
-        disk_bytes=0,
-        disk_total_bytes=0,
-        running_runs=0,
-        applied_index=0,
-        uptime_seconds=0,
-        version="",
-    )
+    return vitals("n1", at)
 
 
 async def offsets_after(reports):
